@@ -1,0 +1,76 @@
+//! What a listener is told to do: plain data, filled by the command's flags, the configuration
+//! file, or a program.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::format::Format;
+use crate::route::Directives;
+
+/// A listener's options.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The run directory ([`fleetlog_protocol::run_dir::default_path`] by default).
+    pub run_dir: PathBuf,
+    /// The permission bits of the socket; 0600 by default.
+    pub socket_mode: u32,
+    /// Where lines end. Standard output as text when there is none.
+    pub sinks: Vec<SinkOptions>,
+    /// How far a loss of power is covered.
+    pub sync: Sync,
+    /// End when the last worker that was there is gone.
+    pub exit_with_last_worker: bool,
+}
+
+/// One destination of lines.
+#[derive(Clone, Debug)]
+pub struct SinkOptions {
+    /// The file, or standard output.
+    pub target: SinkTarget,
+    /// The layout of its lines.
+    pub format: Format,
+    /// The records it wants.
+    pub filter: Directives,
+    /// The permission bits of files it creates, whatever the umask; 0640 by default.
+    pub file_mode: u32,
+}
+
+/// Where a sink's lines go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SinkTarget {
+    /// Standard output.
+    Stdout,
+    /// A file; `{worker}` and `{pid}` in the path make one file per worker.
+    File(PathBuf),
+}
+
+/// When written lines are made durable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sync {
+    /// The kernel writes them back in its own time.
+    #[default]
+    Never,
+    /// At most so much time passes between write and sync.
+    Every(Duration),
+    /// Before a batch is acknowledged.
+    Always,
+}
+
+impl Options {
+    /// The permission bits of a log file unless told otherwise: its group may read it.
+    pub const FILE_MODE: u32 = 0o640;
+    /// The permission bits of the socket unless told otherwise: this user's processes only.
+    pub const SOCKET_MODE: u32 = 0o600;
+
+    /// The defaults for a run directory.
+    #[must_use]
+    pub fn new(run_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            run_dir: run_dir.into(),
+            socket_mode: Self::SOCKET_MODE,
+            sinks: Vec::new(),
+            sync: Sync::default(),
+            exit_with_last_worker: false,
+        }
+    }
+}

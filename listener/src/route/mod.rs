@@ -1,0 +1,5 @@
+//! Routing: which records a sink wants.
+
+/// Filter directives.
+#[derive(Clone, Debug)]
+pub struct Directives;

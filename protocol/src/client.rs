@@ -1,0 +1,214 @@
+//! The client of a live listener: one request, its answers, a deadline.
+//!
+//! Used by the commands `stop`, `sync` and `status` and by a program that sends the sentinel
+//! itself.
+
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use interprocess::ConnectWaitMode;
+use interprocess::local_socket::{ConnectOptions, GenericFilePath, ToFsName as _};
+use interprocess::os::unix::uds_local_socket::Stream;
+use nix::errno::Errno;
+use nix::poll::PollFlags;
+use nix::sys::socket::{MsgFlags, recv, send};
+
+use crate::decode::DecodeError;
+use crate::frame::{self, Kind};
+use crate::message::{Reply, Request};
+use crate::run_dir::{self, RunDirError};
+use crate::socket_queue::wait_until;
+
+/// Why a request has no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// Nobody listens.
+    #[error(
+        "no listener lives in the run directory {0}: start one with `fleetlog listen --run-dir {0}`"
+    )]
+    NoListener(PathBuf),
+    /// The listener did not answer in time.
+    #[error("the listener did not finish within {0:?}; it goes on with what it was asked")]
+    TimedOut(Duration),
+    /// The listener refused, and why.
+    #[error("the listener refused: {0}")]
+    Refused(String),
+    /// The listener ended in the middle of its answer.
+    #[error("the listener ended before it answered")]
+    Ended,
+    /// The answer is not of this protocol.
+    #[error("the listener's answer can't be read: {0}")]
+    Malformed(#[from] DecodeError),
+    /// The run directory can't be used.
+    #[error(transparent)]
+    RunDir(#[from] RunDirError),
+    /// The socket failed.
+    #[error("the listener's socket {path} can't be used: {source}")]
+    Socket {
+        /// The socket.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl ClientError {
+    /// Whether nobody listens in the run directory.
+    #[must_use]
+    pub const fn is_no_listener(&self) -> bool {
+        matches!(self, Self::NoListener(_))
+    }
+
+    /// Whether the time was over before the answer came.
+    #[must_use]
+    pub const fn is_timed_out(&self) -> bool {
+        matches!(self, Self::TimedOut(_))
+    }
+}
+
+/// Asks the listener of a run directory and waits for its last answer, at most `timeout`.
+/// `on_pending` is told the records written meanwhile, several times a second.
+///
+/// # Errors
+/// Any [`ClientError`].
+///
+/// ```
+/// use fleetlog_protocol::{client, message::Request};
+/// use std::{path::Path, time::Duration};
+/// let nobody = client::request(Path::new("/nowhere"), Request::Sync, Duration::ZERO, |_| ());
+/// assert!(nobody.unwrap_err().is_no_listener());
+/// ```
+pub fn request(
+    run_dir: &Path,
+    request: Request,
+    timeout: Duration,
+    on_pending: impl FnMut(u64),
+) -> Result<Reply, ClientError> {
+    let deadline = Instant::now() + timeout;
+    let path = run_dir::socket_path(run_dir)?;
+    let stream = connect(run_dir, &path, timeout, deadline)?;
+    Conversation { stream: &stream, path: &path, timeout, deadline }.hold(request, on_pending)
+}
+
+fn connect(
+    run_dir: &Path,
+    path: &Path,
+    timeout: Duration,
+    deadline: Instant,
+) -> Result<Stream, ClientError> {
+    loop {
+        let name = path.to_fs_name::<GenericFilePath>();
+        let connected: io::Result<Stream> = name.and_then(|name| {
+            ConnectOptions::new()
+                .name(name)
+                .wait_mode(ConnectWaitMode::Deferred)
+                .nonblocking_stream(true)
+                .connect_sync_as()
+        });
+        match connected {
+            // A full backlog shows as a stream without a peer.
+            Ok(stream) if has_peer(&stream) => return Ok(stream),
+            Ok(_) if Instant::now() >= deadline => return Err(ClientError::TimedOut(timeout)),
+            Ok(_) => wait_until(None, deadline.min(Instant::now() + Duration::from_millis(5))),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+                ) =>
+            {
+                return Err(ClientError::NoListener(run_dir.to_owned()));
+            }
+            Err(source) => return Err(ClientError::Socket { path: path.to_owned(), source }),
+        }
+    }
+}
+
+fn has_peer(stream: &Stream) -> bool {
+    nix::sys::socket::getpeername::<nix::sys::socket::UnixAddr>(stream.as_fd().as_raw_fd()).is_ok()
+}
+
+struct Conversation<'a> {
+    stream: &'a Stream,
+    path: &'a Path,
+    timeout: Duration,
+    deadline: Instant,
+}
+
+impl Conversation<'_> {
+    fn hold(
+        &self,
+        request: Request,
+        mut on_pending: impl FnMut(u64),
+    ) -> Result<Reply, ClientError> {
+        let mut body = Vec::new();
+        request.encode(&mut body);
+        let mut bytes = frame::PREFACE.to_vec();
+        frame::put(Kind::Request, &body, &mut bytes);
+        self.send(&bytes)?;
+
+        let mut inbox = Vec::new();
+        loop {
+            while let Some(frame) = frame::take(&inbox)? {
+                match frame.kind {
+                    Kind::Reply => match Reply::decode(frame.body)? {
+                        Reply::Pending { written } => on_pending(written),
+                        Reply::Failed(why) => return Err(ClientError::Refused(why)),
+                        last => return Ok(last),
+                    },
+                    Kind::Refused => {
+                        let why = String::from_utf8_lossy(frame.body).into_owned();
+                        return Err(ClientError::Refused(why));
+                    }
+                    _ => {}
+                }
+                inbox.drain(..frame.len);
+            }
+            self.receive(&mut inbox)?;
+        }
+    }
+
+    fn send(&self, mut bytes: &[u8]) -> Result<(), ClientError> {
+        let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+        while !bytes.is_empty() {
+            match send(self.stream.as_fd().as_raw_fd(), bytes, flags) {
+                Ok(sent) => bytes = &bytes[sent..],
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => self.wait(PollFlags::POLLOUT)?,
+                Err(Errno::EPIPE | Errno::ECONNRESET) => return Err(ClientError::Ended),
+                Err(errno) => return Err(self.failed(errno)),
+            }
+        }
+        Ok(())
+    }
+
+    fn receive(&self, inbox: &mut Vec<u8>) -> Result<(), ClientError> {
+        let mut buffer = [0; 4096];
+        loop {
+            match recv(self.stream.as_fd().as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT) {
+                Ok(0) | Err(Errno::ECONNRESET) => return Err(ClientError::Ended),
+                Ok(received) => {
+                    inbox.extend_from_slice(&buffer[..received]);
+                    return Ok(());
+                }
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => self.wait(PollFlags::POLLIN)?,
+                Err(errno) => return Err(self.failed(errno)),
+            }
+        }
+    }
+
+    fn wait(&self, flags: PollFlags) -> Result<(), ClientError> {
+        if Instant::now() >= self.deadline {
+            return Err(ClientError::TimedOut(self.timeout));
+        }
+        wait_until(Some((self.stream.as_fd(), flags)), self.deadline);
+        Ok(())
+    }
+
+    fn failed(&self, errno: Errno) -> ClientError {
+        ClientError::Socket { path: self.path.to_owned(), source: errno.into() }
+    }
+}

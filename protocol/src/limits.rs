@@ -1,0 +1,86 @@
+//! Every limit of the protocol in one place, with its reason; their relations are asserted at
+//! compile time.
+
+use std::time::Duration;
+
+/// The version of the bytes. A listener refuses a worker that speaks another one.
+pub const PROTOCOL_VERSION: u16 = 1;
+
+/// The longest record over the socket, in bytes. A longer one is truncated by its worker: large
+/// enough for a stack trace or a request body, small enough that a listener can hold one from
+/// every connection.
+pub const RECORD_MAX: usize = 1 << 20;
+
+/// The longest frame, in bytes: a record with its kind byte, or a callsite.
+pub const FRAME_MAX: usize = RECORD_MAX + 1;
+
+/// The smallest configurable record limit: a record's header and a short message.
+pub const RECORD_MIN: usize = 512;
+
+/// Fields of one event or span. `tracing` itself stops at 32 per callsite.
+pub const FIELD_COUNT_MAX: usize = 256;
+
+/// Spans of one record's context. Deeper scopes keep their innermost spans.
+pub const SPAN_DEPTH_MAX: usize = 64;
+
+/// Sources of one error chain; a cyclic `source` must not run for ever.
+pub const ERROR_CHAIN_MAX: usize = 32;
+
+/// The longest worker name, in bytes. Longer ones are cut at a character boundary.
+pub const NAME_MAX: usize = 128;
+
+/// The longest string of a callsite (target, file, module path, field name), in bytes.
+pub const CALLSITE_TEXT_MAX: usize = 1024;
+
+/// Callsites that one process defines; later ones travel inside their records.
+pub const CALLSITES_MAX: usize = 16_384;
+
+/// The longest control message, in bytes.
+pub const CONTROL_MAX: usize = 64 << 10;
+
+/// The longest handshake, preface and hello together, in bytes: what a listener holds for a
+/// connection that has not yet said who it is.
+pub const HANDSHAKE_MAX: usize = 512;
+
+/// The records that a worker keeps until the listener has acknowledged them, in bytes, unless
+/// configured otherwise. At 150 bytes a record it covers 28,000 records of an outage.
+pub const WINDOW_DEFAULT: usize = 4 << 20;
+
+/// The smallest window: the last eighth is reserved, and one record of the limit must fit into
+/// the rest.
+pub const WINDOW_MIN: usize = 16 << 10;
+
+/// How long an outage may hold up a worker in all, unless configured otherwise.
+pub const STALL_BUDGET_DEFAULT: Duration = Duration::from_secs(1);
+
+/// The share of a queue that is kept for WARN and ERROR: one part in this many.
+pub const RESERVED_SHARE: usize = 8;
+
+/// The lines of one write of the listener, in bytes.
+pub const BATCH_MAX: usize = 1 << 20;
+
+/// Connections that a listener holds at once.
+pub const CONNECTIONS_MAX: usize = 4096;
+
+/// Connections that one uid may hold at once, so that one user cannot lock out the others.
+pub const CONNECTIONS_PER_UID_MAX: usize = 1024;
+
+const _: () = assert!(FRAME_MAX > RECORD_MAX);
+const _: () = assert!(FRAME_MAX <= u32::MAX as usize, "a frame's length is a u32");
+const _: () = assert!(SPAN_DEPTH_MAX <= u16::MAX as usize, "a record counts its spans in a u16");
+const _: () = assert!(FIELD_COUNT_MAX <= u16::MAX as usize, "a record counts its fields in a u16");
+const _: () = assert!(NAME_MAX <= u8::MAX as usize, "a name's length is a byte");
+const _: () =
+    assert!(CALLSITE_TEXT_MAX <= u16::MAX as usize, "a callsite's strings have u16 lengths");
+const _: () = assert!(HANDSHAKE_MAX > 64 + NAME_MAX, "a hello with the longest name must fit");
+const _: () = assert!(WINDOW_MIN - WINDOW_MIN / RESERVED_SHARE > 2 * RECORD_MIN);
+const _: () = assert!(WINDOW_DEFAULT - WINDOW_DEFAULT / RESERVED_SHARE > 2 * FRAME_MAX);
+const _: () = assert!(CONNECTIONS_PER_UID_MAX < CONNECTIONS_MAX);
+
+/// The record limit that fits a window: a record of the limit must fit beside a gap report into
+/// the part of the window that is open to every level.
+#[must_use]
+pub const fn record_max_for(window: usize) -> usize {
+    let open = window - window / RESERVED_SHARE;
+    if open / 2 < RECORD_MAX { open / 2 } else { RECORD_MAX }
+}

@@ -1,0 +1,317 @@
+//! The frames beside records and callsites: handshake, acknowledgement, gaps, control.
+//!
+//! Handshake: the worker sends [`Hello`], callsites and records at once, without waiting; the
+//! listener answers with [`Welcome`], which tells what it has already written of this queue, and
+//! from then on sends [`Ack`] after each batch. A [`Goodbye`] ends a queue on purpose. A command
+//! sends one [`Request`] instead of a hello and reads [`Reply`] frames until the last one.
+
+mod control;
+mod receipt;
+
+pub use control::{Reply, Request};
+pub use receipt::{Receipt, WorkerAccount};
+
+use crate::decode::{Cursor, DecodeError};
+use crate::limits::{NAME_MAX, PROTOCOL_VERSION};
+use crate::record::floor_char_boundary;
+use crate::stamp::Stamp;
+
+/// The identity of one queue: random, so that neither a recurring pid nor a neighbour's guess
+/// can name somebody else's queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct QueueId(pub u128);
+
+impl QueueId {
+    /// A new identity from the kernel's random numbers.
+    #[must_use]
+    pub fn random() -> Self {
+        let mut bytes = [0; 16];
+        if getrandom::fill(&mut bytes).is_err() {
+            // A sandbox that forbids random numbers still lets every process tell its own
+            // address space, pid and clock apart from its neighbours'.
+            let here = std::ptr::from_ref(&bytes).addr() as u64;
+            let mix = u128::from(here).rotate_left(96)
+                ^ u128::from(std::process::id()).rotate_left(64)
+                ^ u128::from(crate::stamp::wall_now());
+            return Self(mix | 1);
+        }
+        Self(u128::from_le_bytes(bytes) | 1)
+    }
+}
+
+/// Why a worker dropped a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(usize)]
+pub enum DropReason {
+    /// A listener lives but the queue was full.
+    Full = 0,
+    /// No listener answered and the queue was full.
+    NoListener = 1,
+    /// The record was made while the same thread was sending another one.
+    Reentrant = 2,
+}
+
+impl DropReason {
+    /// Every reason, in the order of [`Drops`].
+    pub const ALL: [Self; 3] = [Self::Full, Self::NoListener, Self::Reentrant];
+
+    /// The name in messages, files and JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::NoListener => "no_listener",
+            Self::Reentrant => "reentrant",
+        }
+    }
+}
+
+/// Dropped records, counted by [`DropReason`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drops(pub [u64; 3]);
+
+impl Drops {
+    /// The sum over all reasons.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.iter().fold(0, |sum, count| sum.saturating_add(*count))
+    }
+
+    /// Counts one dropped record.
+    pub const fn count(&mut self, reason: DropReason) {
+        self.0[reason as usize] += 1;
+    }
+
+    /// Adds another count.
+    pub fn add(&mut self, other: Self) {
+        for (mine, theirs) in self.0.iter_mut().zip(other.0) {
+            *mine = mine.saturating_add(theirs);
+        }
+    }
+
+    /// The reasons that occurred, with their counts.
+    pub fn by_reason(&self) -> impl Iterator<Item = (DropReason, u64)> + use<> {
+        DropReason::ALL.into_iter().zip(self.0).filter(|(_, count)| *count > 0)
+    }
+
+    fn encode(self, out: &mut Vec<u8>) {
+        for count in self.0 {
+            out.extend_from_slice(&count.to_le_bytes());
+        }
+    }
+
+    fn decode(cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
+        let mut drops = Self::default();
+        for count in &mut drops.0 {
+            *count = cursor.u64("a drop count")?;
+        }
+        Ok(drops)
+    }
+}
+
+/// A worker says who it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hello<'a> {
+    /// The queue whose records follow.
+    pub queue: QueueId,
+    /// The worker's pid in its own pid namespace; the listener prefers the kernel's word.
+    pub pid: u32,
+    /// The first sequence number that follows.
+    pub first_seq: u64,
+    /// The worker's name at that record.
+    pub name: &'a str,
+}
+
+impl<'a> Hello<'a> {
+    /// Appends the body.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&PROTOCOL_VERSION.to_le_bytes());
+        out.extend_from_slice(&self.pid.to_le_bytes());
+        out.extend_from_slice(&self.queue.0.to_le_bytes());
+        out.extend_from_slice(&self.first_seq.to_le_bytes());
+        put_name(self.name, out);
+    }
+
+    /// Decodes the body.
+    ///
+    /// # Errors
+    /// [`DecodeError::Version`] for another protocol version, else any [`DecodeError`].
+    pub fn decode(body: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut cursor = Cursor::new(body);
+        let found = cursor.u16("a hello's version")?;
+        if found != PROTOCOL_VERSION {
+            return Err(DecodeError::Version { found, expected: PROTOCOL_VERSION });
+        }
+        let pid = cursor.u32("a hello's pid")?;
+        let queue = QueueId(cursor.u128("a hello's queue")?);
+        let first_seq = cursor.u64("a hello's first sequence number")?;
+        let name = cursor.short_text("a hello's name")?;
+        cursor.end("a hello")?;
+        Ok(Self { queue, pid, first_seq, name })
+    }
+}
+
+/// The listener's answer to a hello.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Welcome {
+    /// The last sequence number of this queue that is in the files; 0 for a new queue.
+    pub acked: u64,
+}
+
+impl Welcome {
+    /// Appends the body.
+    pub fn encode(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&PROTOCOL_VERSION.to_le_bytes());
+        out.extend_from_slice(&self.acked.to_le_bytes());
+    }
+
+    /// Decodes the body.
+    ///
+    /// # Errors
+    /// [`DecodeError::Version`] for another protocol version, else any [`DecodeError`].
+    pub fn decode(body: &[u8]) -> Result<Self, DecodeError> {
+        let mut cursor = Cursor::new(body);
+        let found = cursor.u16("a welcome's version")?;
+        if found != PROTOCOL_VERSION {
+            return Err(DecodeError::Version { found, expected: PROTOCOL_VERSION });
+        }
+        let acked = cursor.u64("a welcome's sequence number")?;
+        cursor.end("a welcome")?;
+        Ok(Self { acked })
+    }
+}
+
+/// Every record up to this one is in the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ack {
+    /// The sequence number.
+    pub seq: u64,
+}
+
+impl Ack {
+    /// Appends the body.
+    pub fn encode(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.seq.to_le_bytes());
+    }
+
+    /// Decodes the body.
+    ///
+    /// # Errors
+    /// Any [`DecodeError`].
+    pub fn decode(body: &[u8]) -> Result<Self, DecodeError> {
+        let mut cursor = Cursor::new(body);
+        let seq = cursor.u64("an acknowledgement")?;
+        cursor.end("an acknowledgement")?;
+        Ok(Self { seq })
+    }
+}
+
+/// From this place of the queue on, the worker has another name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Name<'a> {
+    /// Its place in the queue.
+    pub seq: u64,
+    /// When it was set.
+    pub stamp: Stamp,
+    /// The name.
+    pub name: &'a str,
+}
+
+impl<'a> Name<'a> {
+    /// Appends the body.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.seq.to_le_bytes());
+        out.extend_from_slice(&self.stamp.to_le_bytes());
+        put_name(self.name, out);
+    }
+
+    /// Decodes the body.
+    ///
+    /// # Errors
+    /// Any [`DecodeError`].
+    pub fn decode(body: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut cursor = Cursor::new(body);
+        let seq = cursor.u64("a name's sequence number")?;
+        let stamp = cursor.u64("a name's stamp")?;
+        let name = cursor.short_text("a name")?;
+        cursor.end("a name")?;
+        Ok(Self { seq, stamp, name })
+    }
+}
+
+/// The records `first_seq..=seq` were dropped here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The last of the dropped sequence numbers, and the gap's place in the queue.
+    pub seq: u64,
+    /// When the gap was reported.
+    pub stamp: Stamp,
+    /// The first of the dropped sequence numbers.
+    pub first_seq: u64,
+    /// How many for which reason.
+    pub drops: Drops,
+}
+
+impl Gap {
+    /// The bytes of an encoded gap.
+    pub const LEN: usize = 8 + 8 + 8 + 3 * 8;
+
+    /// Appends the body.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.seq.to_le_bytes());
+        out.extend_from_slice(&self.stamp.to_le_bytes());
+        out.extend_from_slice(&self.first_seq.to_le_bytes());
+        self.drops.encode(out);
+    }
+
+    /// Decodes the body.
+    ///
+    /// # Errors
+    /// Any [`DecodeError`].
+    pub fn decode(body: &[u8]) -> Result<Self, DecodeError> {
+        let mut cursor = Cursor::new(body);
+        let seq = cursor.u64("a gap's sequence number")?;
+        let stamp = cursor.u64("a gap's stamp")?;
+        let first_seq = cursor.u64("a gap's first sequence number")?;
+        let drops = Drops::decode(&mut cursor)?;
+        cursor.end("a gap")?;
+        Ok(Self { seq, stamp, first_seq, drops })
+    }
+}
+
+/// The worker leaves on purpose. What it has not sent until now it will not send any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Goodbye {
+    /// The last sequence number that it used.
+    pub last_seq: u64,
+}
+
+impl Goodbye {
+    /// Appends the body.
+    pub fn encode(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.last_seq.to_le_bytes());
+    }
+
+    /// Decodes the body.
+    ///
+    /// # Errors
+    /// Any [`DecodeError`].
+    pub fn decode(body: &[u8]) -> Result<Self, DecodeError> {
+        let mut cursor = Cursor::new(body);
+        let last_seq = cursor.u64("a goodbye's sequence number")?;
+        cursor.end("a goodbye")?;
+        Ok(Self { last_seq })
+    }
+}
+
+/// The prefix of a worker's name that the protocol carries.
+#[must_use]
+pub fn bounded_name(name: &str) -> &str {
+    floor_char_boundary(name, NAME_MAX)
+}
+
+fn put_name(name: &str, out: &mut Vec<u8>) {
+    let name = bounded_name(name);
+    out.push(u8::try_from(name.len()).unwrap_or(0));
+    out.extend_from_slice(name.as_bytes());
+}

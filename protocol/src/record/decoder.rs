@@ -1,0 +1,272 @@
+//! The reading half: a record that somebody sent becomes values.
+//!
+//! [`Record::decode`] walks the whole record once and refuses it if any part is wrong; the
+//! iterators behind it therefore only ever meet bytes that were already checked.
+
+use super::{FieldName, HEADER_LEN, NAME_INLINE, Type};
+use crate::decode::{Cursor, DecodeError, check_count};
+use crate::level::Level;
+use crate::limits::{ERROR_CHAIN_MAX, FIELD_COUNT_MAX, SPAN_DEPTH_MAX};
+use crate::stamp::Stamp;
+
+/// A decoded record, borrowed from its bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    /// The sequence number in its queue, from 1.
+    pub seq: u64,
+    /// When the record was made.
+    pub stamp: Stamp,
+    /// The thread that made it.
+    pub thread: u32,
+    /// The callsite's number; 0 where [`definition`](Self::definition) holds it.
+    pub callsite: u32,
+    /// The level.
+    pub level: Level,
+    /// The bytes that the record would have had, if it was truncated.
+    pub original_len: Option<u32>,
+    /// The callsite's definition, where it has no number.
+    pub definition: Option<&'a [u8]>,
+    spans: Spans<'a>,
+    fields: Fields<'a>,
+}
+
+impl<'a> Record<'a> {
+    /// Decodes and checks a record.
+    ///
+    /// # Errors
+    /// Any [`DecodeError`]: the bytes are not a record.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        let mut cursor = Cursor::new(bytes);
+        let seq = cursor.u64("a record's sequence number")?;
+        let stamp = cursor.u64("a record's stamp")?;
+        let thread = cursor.u32("a record's thread")?;
+        let callsite = cursor.u32("a record's callsite")?;
+        let definition_at = cursor.u32("a record's definition offset")? as usize;
+        let original_len = cursor.u32("a record's original length")?;
+        let level = cursor.u8("a record's level")?;
+        let level =
+            Level::from_byte(level).ok_or(DecodeError::Unknown { what: "level", found: level })?;
+        cursor.u8("a record's header")?;
+        let spans = cursor.u16("a record's span count")?;
+        check_count("a record's span count", usize::from(spans), SPAN_DEPTH_MAX)?;
+        let fields = cursor.u16("a record's field count")?;
+        check_count("a record's field count", usize::from(fields), FIELD_COUNT_MAX)?;
+        cursor.u16("a record's header")?;
+
+        let (body, definition) = if definition_at == 0 {
+            (cursor.rest(), None)
+        } else {
+            let at = definition_at
+                .checked_sub(HEADER_LEN)
+                .ok_or(DecodeError::Truncated("a record's header"))?;
+            let (body, definition) = cursor
+                .rest()
+                .split_at_checked(at)
+                .ok_or(DecodeError::Truncated("a record's definition"))?;
+            (body, Some(definition))
+        };
+        let mut cursor = Cursor::new(body);
+        let spans = Spans::check(&mut cursor, spans)?;
+        let fields = Fields::check(&mut cursor, fields)?;
+        cursor.end("a record")?;
+        Ok(Self {
+            seq,
+            stamp,
+            thread,
+            callsite,
+            level,
+            original_len: (original_len != 0).then_some(original_len),
+            definition,
+            spans,
+            fields,
+        })
+    }
+
+    /// The spans that were entered, the outermost first.
+    pub fn spans(&self) -> impl ExactSizeIterator<Item = Span<'a>> + use<'a> {
+        self.spans
+    }
+
+    /// The event's fields in the order of the call.
+    #[must_use]
+    pub const fn fields(&self) -> Fields<'a> {
+        self.fields
+    }
+}
+
+/// A span of a record's context.
+#[derive(Clone, Copy, Debug)]
+pub struct Span<'a> {
+    /// The span's name.
+    pub name: &'a str,
+    /// Its fields; a field that was recorded again stands again.
+    pub fields: Fields<'a>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Spans<'a> {
+    left: u16,
+    cursor: Cursor<'a>,
+}
+
+impl<'a> Spans<'a> {
+    fn check(cursor: &mut Cursor<'a>, count: u16) -> Result<Self, DecodeError> {
+        let spans = Self { left: count, cursor: *cursor };
+        for _ in 0..count {
+            read_span(cursor)?;
+        }
+        Ok(spans)
+    }
+}
+
+impl<'a> Iterator for Spans<'a> {
+    type Item = Span<'a>;
+
+    fn next(&mut self) -> Option<Span<'a>> {
+        self.left = self.left.checked_sub(1)?;
+        read_span(&mut self.cursor).ok()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (usize::from(self.left), Some(usize::from(self.left)))
+    }
+}
+
+impl ExactSizeIterator for Spans<'_> {}
+
+fn read_span<'a>(cursor: &mut Cursor<'a>) -> Result<Span<'a>, DecodeError> {
+    let mut body = Cursor::new(cursor.long_bytes("a span")?);
+    let name = body.short_text("a span's name")?;
+    let count = body.u16("a span's field count")?;
+    let fields = Fields::check(&mut body, count)?;
+    body.end("a span")?;
+    Ok(Span { name, fields })
+}
+
+/// An iterator over fields.
+#[derive(Clone, Copy, Debug)]
+pub struct Fields<'a> {
+    left: u16,
+    cursor: Cursor<'a>,
+}
+
+impl<'a> Fields<'a> {
+    fn check(cursor: &mut Cursor<'a>, count: u16) -> Result<Self, DecodeError> {
+        let fields = Self { left: count, cursor: *cursor };
+        for _ in 0..count {
+            read_field(cursor)?;
+        }
+        Ok(fields)
+    }
+
+    /// The fields of a block: a count (u16) and that many fields. Ends early where the bytes do.
+    pub(crate) fn of_block(block: &'a [u8]) -> Self {
+        let mut cursor = Cursor::new(block);
+        let left = cursor.u16("a block's field count").unwrap_or(0);
+        Self { left, cursor }
+    }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Field<'a>;
+
+    fn next(&mut self) -> Option<Field<'a>> {
+        self.left = self.left.checked_sub(1)?;
+        read_field(&mut self.cursor).ok()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (0, Some(usize::from(self.left)))
+    }
+}
+
+/// A named value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Field<'a> {
+    /// The name, or the index of it in the callsite.
+    pub name: FieldName<'a>,
+    /// The value.
+    pub value: Value<'a>,
+}
+
+/// A field's value in its type.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Value<'a> {
+    /// An unsigned integer.
+    U64(u64),
+    /// A signed integer.
+    I64(i64),
+    /// A large unsigned integer.
+    U128(u128),
+    /// A large signed integer.
+    I128(i128),
+    /// A floating-point number.
+    F64(f64),
+    /// A boolean.
+    Bool(bool),
+    /// A string.
+    Str(&'a str),
+    /// Bytes.
+    Bytes(&'a [u8]),
+    /// What a value's `Debug` printed.
+    Debug(&'a str),
+    /// An error and its sources.
+    Error(ErrorChain<'a>),
+}
+
+/// An error and its sources, outermost first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ErrorChain<'a> {
+    count: u16,
+    bytes: &'a [u8],
+}
+
+impl<'a> ErrorChain<'a> {
+    /// What each error prints, outermost first.
+    pub fn iter(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        let mut cursor = Cursor::new(self.bytes);
+        (0..self.count).map_while(move |_| cursor.long_text("an error").ok())
+    }
+
+    pub(super) const fn count(&self) -> u16 {
+        self.count
+    }
+
+    pub(super) const fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+}
+
+fn read_field<'a>(cursor: &mut Cursor<'a>) -> Result<Field<'a>, DecodeError> {
+    let of = cursor.u8("a field's type")?;
+    let index = cursor.u16("a field's name")?;
+    let name = if index == NAME_INLINE {
+        FieldName::Inline(cursor.short_text("a field's name")?)
+    } else {
+        FieldName::Index(index)
+    };
+    let value = match of {
+        of if of == Type::U64 as u8 => Value::U64(cursor.u64("a u64 field")?),
+        of if of == Type::I64 as u8 => Value::I64(cursor.i64("an i64 field")?),
+        of if of == Type::U128 as u8 => Value::U128(cursor.u128("a u128 field")?),
+        of if of == Type::I128 as u8 => Value::I128(cursor.i128("an i128 field")?),
+        of if of == Type::F64 as u8 => Value::F64(f64::from_bits(cursor.u64("an f64 field")?)),
+        of if of == Type::Bool as u8 => Value::Bool(cursor.u8("a bool field")? != 0),
+        of if of == Type::Str as u8 => Value::Str(cursor.long_text("a string field")?),
+        of if of == Type::Bytes as u8 => Value::Bytes(cursor.long_bytes("a bytes field")?),
+        of if of == Type::Debug as u8 => Value::Debug(cursor.long_text("a debug field")?),
+        of if of == Type::Error as u8 => Value::Error(read_error_chain(cursor)?),
+        found => return Err(DecodeError::Unknown { what: "field type", found }),
+    };
+    Ok(Field { name, value })
+}
+
+fn read_error_chain<'a>(cursor: &mut Cursor<'a>) -> Result<ErrorChain<'a>, DecodeError> {
+    let count = cursor.u16("an error chain's length")?;
+    check_count("an error chain's length", usize::from(count), ERROR_CHAIN_MAX)?;
+    let start = cursor.rest();
+    for _ in 0..count {
+        cursor.long_text("an error of a chain")?;
+    }
+    Ok(ErrorChain { count, bytes: &start[..start.len() - cursor.rest().len()] })
+}

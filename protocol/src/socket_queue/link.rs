@@ -1,0 +1,150 @@
+//! The connection under a queue: connect, send, receive, and nothing that can wait.
+//!
+//! Every call here returns at once; waiting is the policy's business ([`super::stall`]).
+
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
+use std::path::Path;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use interprocess::ConnectWaitMode;
+use interprocess::local_socket::{ConnectOptions, GenericFilePath, ToFsName as _};
+use interprocess::os::unix::uds_local_socket::Stream;
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, recv, send, setsockopt, sockopt};
+
+use crate::frame::{self, Kind};
+use crate::message::{Ack, Welcome};
+
+/// What a larger send buffer is asked for: fewer switches between worker and listener. The
+/// kernel grants at most its `wmem_max`.
+const SEND_BUFFER: usize = 1 << 20;
+
+/// The connection's number for the fork handler, which must close a child's copy without
+/// touching any lock; -1 = not connected.
+#[derive(Debug)]
+pub struct LinkNumber(AtomicI32);
+
+impl LinkNumber {
+    /// Not connected.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(AtomicI32::new(-1))
+    }
+
+    /// Takes the number away, so that whoever gets it is the only one to close it.
+    pub fn take(&self) -> Option<i32> {
+        let number = self.0.swap(-1, Ordering::AcqRel);
+        (number >= 0).then_some(number)
+    }
+
+    fn set(&self, number: i32) {
+        self.0.store(number, Ordering::Release);
+    }
+}
+
+impl Default for LinkNumber {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Link {
+    stream: Stream,
+    inbox: Vec<u8>,
+    number: &'static LinkNumber,
+}
+
+/// The peer is gone, or the stream is not usable any more.
+#[derive(Debug)]
+pub(super) struct Broken;
+
+/// What the listener said.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// Everything up to this sequence number is in the files.
+    Acked(u64),
+    /// The listener does not want this worker, and why.
+    Refused(String),
+}
+
+impl Link {
+    /// Connects without waiting. On a full backlog the connection looks made and the first send
+    /// fails; the caller then tries again later.
+    pub(super) fn connect(socket: &Path, number: &'static LinkNumber) -> io::Result<Self> {
+        let stream: Stream = ConnectOptions::new()
+            .name(socket.to_fs_name::<GenericFilePath>()?)
+            .wait_mode(ConnectWaitMode::Deferred)
+            .nonblocking_stream(true)
+            .connect_sync_as()?;
+        number.set(stream.as_fd().as_raw_fd());
+        // A smaller buffer costs speed only.
+        let _ = setsockopt(&stream, sockopt::SndBuf, &SEND_BUFFER);
+        Ok(Self { stream, inbox: Vec::new(), number })
+    }
+
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+
+    /// Sends as much as the kernel takes now; 0 = the buffer is full.
+    pub(super) fn send(&self, bytes: &[u8]) -> Result<usize, Broken> {
+        loop {
+            let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+            match send(self.as_fd().as_raw_fd(), bytes, flags) {
+                Ok(sent) => return Ok(sent),
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN | Errno::ENOBUFS | Errno::ENOMEM) => return Ok(0),
+                Err(_) => return Err(Broken),
+            }
+        }
+    }
+
+    /// Reads what the listener has said by now and hands it over, in order.
+    pub(super) fn receive(&mut self, mut hear: impl FnMut(Heard)) -> Result<(), Broken> {
+        let mut buffer = [0; 4096];
+        loop {
+            match recv(self.as_fd().as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT) {
+                Ok(0) => return Err(Broken),
+                Ok(received) => {
+                    self.inbox.extend_from_slice(&buffer[..received]);
+                    self.parse(&mut hear)?;
+                }
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => return Ok(()),
+                Err(_) => return Err(Broken),
+            }
+        }
+    }
+
+    fn parse(&mut self, hear: &mut impl FnMut(Heard)) -> Result<(), Broken> {
+        let mut at = 0;
+        while let Some(frame) = frame::take(&self.inbox[at..]).map_err(|_| Broken)? {
+            match frame.kind {
+                Kind::Welcome => match Welcome::decode(frame.body) {
+                    Ok(welcome) => hear(Heard::Acked(welcome.acked)),
+                    Err(error) => hear(Heard::Refused(error.to_string())),
+                },
+                Kind::Ack => {
+                    hear(Heard::Acked(Ack::decode(frame.body).map_err(|_| Broken)?.seq));
+                }
+                Kind::Refused => {
+                    hear(Heard::Refused(String::from_utf8_lossy(frame.body).into_owned()));
+                }
+                // A listener of this version sends nothing else; a newer one may.
+                _ => {}
+            }
+            at += frame.len;
+        }
+        self.inbox.drain(..at);
+        Ok(())
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        // The number must be gone before the descriptor is closed and its number is reused.
+        self.number.take();
+    }
+}

@@ -1,0 +1,537 @@
+//! The socket queue, sending half: what was sent survives the worker, what was not acknowledged
+//! is kept and sent again.
+//!
+//! [`SocketQueue`] numbers each record, keeps it in a bounded window, and sends it at once over
+//! the run directory's socket. When the listener dies the window stays; the next listener gets
+//! it again and drops what its checkpoint knows, so that each record is written exactly once as
+//! long as the worker lives. It never starts a thread: connecting, sending and hearing happen
+//! inside of the calls, and a call never waits longer than the stall budget.
+//!
+//! One queue is used under one lock; stamping and sending under it is what keeps one
+//! connection's stamps in order.
+
+mod link;
+mod stall;
+mod window;
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use nix::poll::PollFlags;
+
+use crate::frame::{self, Kind};
+use crate::limits::{CALLSITES_MAX, FRAME_MAX};
+use crate::message::{DropReason, Drops, Gap, Goodbye, Hello, Name, QueueId, bounded_name};
+use crate::record::{self, RecordEncoder};
+use crate::stamp;
+use link::{Broken, Heard, Link};
+use stall::Stall;
+pub(crate) use stall::wait_until;
+use window::Window;
+
+pub use link::LinkNumber;
+pub use stall::WhenFull;
+
+/// The pause after a connection that could not be made; it doubles up to the longest. The
+/// longest is short against the time in which a busy worker fills its window.
+const RETRY_FIRST: Duration = Duration::from_millis(1);
+const RETRY_LONGEST: Duration = Duration::from_millis(20);
+/// A listener that refused this worker will do so again until somebody changes something.
+const RETRY_REFUSED: Duration = Duration::from_secs(1);
+
+/// How a queue behaves.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The listener's socket ([`crate::run_dir::socket_path`]).
+    pub socket: PathBuf,
+    /// The bytes that are kept until they are acknowledged.
+    pub window: usize,
+    /// What happens when they are full.
+    pub when_full: WhenFull,
+    /// The worker's name.
+    pub name: String,
+    /// Where the connection's descriptor is told to a fork handler.
+    pub link_number: &'static LinkNumber,
+}
+
+/// What a queue did so far. `attempted = accepted + dropped`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// Records that were taken into the window.
+    pub accepted: u64,
+    /// Records that were not.
+    pub dropped: Drops,
+}
+
+/// Where a record's static part stands.
+#[derive(Clone, Copy)]
+pub enum CallsiteOf<'a> {
+    /// In static data: an address that names it, and what writes its definition.
+    Static(usize, &'a dyn Fn(&mut Vec<u8>)),
+    /// In the record itself.
+    Inline,
+}
+
+impl std::fmt::Debug for CallsiteOf<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Static(key, _) => f.debug_tuple("Static").field(key).finish(),
+            Self::Inline => f.write_str("Inline"),
+        }
+    }
+}
+
+/// The sending half of one worker's queue.
+///
+/// ```
+/// use fleetlog_protocol::limits::WINDOW_DEFAULT;
+/// use fleetlog_protocol::socket_queue::{Config, LinkNumber, SocketQueue, WhenFull};
+/// static LINK: LinkNumber = LinkNumber::new();
+/// let queue = SocketQueue::new(Config {
+///     socket: "/run/fleetlog/socket".into(),
+///     window: WINDOW_DEFAULT,
+///     when_full: WhenFull::DropNewest,
+///     name: "worker 1".to_owned(),
+///     link_number: &LINK,
+/// });
+/// assert_eq!(queue.account().accepted, 0);
+/// ```
+#[derive(Debug)]
+pub struct SocketQueue {
+    config: Config,
+    id: QueueId,
+    window: Window,
+    link: Option<Link>,
+    /// What a new connection says before the window: preface, hello, callsites.
+    prelude: Vec<u8>,
+    prelude_sent: usize,
+    next_seq: u64,
+    /// The name at the window's start.
+    base_name: String,
+    pending: Drops,
+    account: Account,
+    stall: Stall,
+    retry_at: Option<Instant>,
+    retry_pause: Duration,
+    callsites: HashMap<usize, u32, BuildHasherDefault<AddressHasher>>,
+    definitions: Vec<u8>,
+    refused: Option<String>,
+    scratch: Vec<u8>,
+    heard_at: usize,
+}
+
+impl SocketQueue {
+    /// A new queue with an identity of its own. It connects with its first record.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self {
+            id: QueueId::random(),
+            window: Window::new(config.window),
+            link: None,
+            prelude: Vec::new(),
+            prelude_sent: 0,
+            next_seq: 1,
+            base_name: bounded_name(&config.name).to_owned(),
+            pending: Drops::default(),
+            account: Account::default(),
+            stall: Stall::new(config.when_full),
+            retry_at: None,
+            retry_pause: RETRY_FIRST,
+            callsites: HashMap::default(),
+            definitions: Vec::new(),
+            refused: None,
+            scratch: Vec::new(),
+            heard_at: 0,
+            config,
+        }
+    }
+
+    /// Numbers, stamps, keeps and sends a record that [`RecordEncoder`] made.
+    ///
+    /// # Errors
+    /// The reason for which the record was dropped. It is counted, and reported in band as soon
+    /// as there is room.
+    pub fn record(
+        &mut self,
+        record: &mut Vec<u8>,
+        urgent: bool,
+        callsite: CallsiteOf<'_>,
+    ) -> Result<(), DropReason> {
+        let number = self.callsite_number(record, callsite);
+        let defined = self.scratch.len();
+        let needed = 2 * frame::HEADER_LEN + record.len() + defined;
+        if !self.make_room(needed, urgent) {
+            self.forget_callsite(callsite);
+            return Err(self.count_drop());
+        }
+        self.report_gap();
+        if defined > 0 {
+            self.window.push(Kind::Callsite, &self.scratch);
+            frame::put(Kind::Callsite, &self.scratch, &mut self.definitions);
+            self.scratch.clear();
+        }
+        let seq = self.take_seq();
+        record::seal(record, seq, stamp::now(), number);
+        self.window.push(Kind::Record, record);
+        self.account.accepted += 1;
+        self.flush();
+        self.hear_now_and_then();
+        Ok(())
+    }
+
+    /// Gives the worker another name from here on.
+    pub fn set_name(&mut self, name: &str) {
+        let name = bounded_name(name);
+        name.clone_into(&mut self.config.name);
+        if self.next_seq == 1 && self.pending.total() == 0 {
+            // Nothing stands before it: the hello will say it.
+            name.clone_into(&mut self.base_name);
+            self.disconnect();
+            return;
+        }
+        let mut body = Vec::new();
+        let seq = self.next_seq;
+        Name { seq, stamp: stamp::now(), name }.encode(&mut body);
+        // A name is no record and is never dropped; its bytes are few and its callers rare.
+        if self.make_room(frame::HEADER_LEN + body.len(), true) {
+            self.report_gap();
+            let seq = self.take_seq();
+            body[..8].copy_from_slice(&seq.to_le_bytes());
+            self.window.push(Kind::Name, &body);
+            self.flush();
+        }
+    }
+
+    /// Counts a record that never reached the queue.
+    pub const fn count_lost(&mut self, reason: DropReason, count: u64) {
+        self.pending.0[reason as usize] += count;
+        self.account.dropped.0[reason as usize] += count;
+    }
+
+    /// Connects if need be, sends what waits, and hears what the listener said. Never waits.
+    pub fn pump(&mut self) {
+        self.report_gap_if_room();
+        self.flush_once();
+        self.hear();
+    }
+
+    /// The last sequence number that was used.
+    #[must_use]
+    pub const fn last_seq(&self) -> u64 {
+        self.next_seq - 1
+    }
+
+    /// The last sequence number that is in the files.
+    #[must_use]
+    pub const fn acked(&self) -> u64 {
+        self.window.acked()
+    }
+
+    /// What the queue did so far.
+    #[must_use]
+    pub const fn account(&self) -> Account {
+        self.account
+    }
+
+    /// Why the listener refused this worker, the last time it did.
+    #[must_use]
+    pub fn refused(&self) -> Option<&str> {
+        self.refused.as_deref()
+    }
+
+    /// Whether a connection stands at the moment.
+    #[must_use]
+    pub const fn is_connected(&self) -> bool {
+        self.link.is_some()
+    }
+
+    /// Sends what waits and takes leave. Waits as long as the stall budget of an outage allows.
+    ///
+    /// A queue that never logged has nothing to take leave from.
+    pub fn goodbye(&mut self) {
+        if self.next_seq == 1 && self.pending.total() == 0 {
+            return;
+        }
+        self.make_room(0, true);
+        self.report_gap();
+        loop {
+            self.flush();
+            if self.everything_is_sent() {
+                break;
+            }
+            if self.stall.is_spent() {
+                return;
+            }
+            self.wait_for_life();
+        }
+        let mut bye = Vec::new();
+        let mut body = Vec::new();
+        Goodbye { last_seq: self.last_seq() }.encode(&mut body);
+        frame::put(Kind::Goodbye, &body, &mut bye);
+        let mut sent = 0;
+        while let Some(link) = &self.link {
+            match link.send(&bye[sent..]) {
+                Ok(more) => sent += more,
+                Err(Broken) => return,
+            }
+            if sent == bye.len() || self.stall.is_spent() {
+                return;
+            }
+            self.wait_for_life();
+        }
+    }
+
+    fn everything_is_sent(&self) -> bool {
+        self.link.is_some()
+            && self.prelude_sent == self.prelude.len()
+            && self.window.unsent().is_empty()
+    }
+
+    fn take_seq(&mut self) -> u64 {
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        seq
+    }
+
+    fn count_drop(&mut self) -> DropReason {
+        let reason = if self.link.is_some() { DropReason::Full } else { DropReason::NoListener };
+        self.count_lost(reason, 1);
+        reason
+    }
+
+    /// Puts the report of dropped records at the place where they are missing.
+    fn report_gap(&mut self) {
+        let count = self.pending.total();
+        if count == 0 {
+            return;
+        }
+        let first_seq = self.next_seq;
+        self.next_seq += count;
+        let gap =
+            Gap { seq: self.next_seq - 1, stamp: stamp::now(), first_seq, drops: self.pending };
+        let mut body = Vec::with_capacity(Gap::LEN);
+        gap.encode(&mut body);
+        self.window.push(Kind::Gap, &body);
+        self.pending = Drops::default();
+    }
+
+    fn report_gap_if_room(&mut self) {
+        if self.window.has_room(frame::HEADER_LEN + Gap::LEN, true) {
+            self.report_gap();
+        }
+    }
+
+    /// The callsite's number. A new one leaves its definition in `scratch`; one beyond the limit
+    /// is written into the record.
+    fn callsite_number(&mut self, record: &mut Vec<u8>, callsite: CallsiteOf<'_>) -> u32 {
+        self.scratch.clear();
+        let CallsiteOf::Static(key, define) = callsite else { return 0 };
+        if let Some(number) = self.callsites.get(&key) {
+            return *number;
+        }
+        let number = u32::try_from(self.callsites.len() + 1).unwrap_or(0);
+        if self.callsites.len() >= CALLSITES_MAX {
+            define(&mut self.scratch);
+            if record.len() + self.scratch.len() < FRAME_MAX {
+                RecordEncoder::append_definition(record, &self.scratch);
+            }
+            self.scratch.clear();
+            return 0;
+        }
+        self.scratch.extend_from_slice(&number.to_le_bytes());
+        define(&mut self.scratch);
+        self.callsites.insert(key, number);
+        number
+    }
+
+    /// A definition that went nowhere must be made again for the next record.
+    fn forget_callsite(&mut self, callsite: CallsiteOf<'_>) {
+        if let (false, CallsiteOf::Static(key, _)) = (self.scratch.is_empty(), callsite) {
+            self.callsites.remove(&key);
+            self.scratch.clear();
+        }
+    }
+
+    /// Waits until frames of `len` bytes fit, as far as policy and budget allow.
+    fn make_room(&mut self, len: usize, urgent: bool) -> bool {
+        if self.window.has_room(len, urgent) {
+            return true;
+        }
+        loop {
+            self.pump_without_report();
+            if self.window.has_room(len, urgent) {
+                return true;
+            }
+            if self.stall.is_spent() {
+                return false;
+            }
+            self.wait_for_life();
+        }
+    }
+
+    fn pump_without_report(&mut self) {
+        self.flush_once();
+        self.hear();
+    }
+
+    /// Waits for the listener to read or to say something, or for the time of the next attempt
+    /// to connect.
+    fn wait_for_life(&mut self) {
+        let unsent = self.prelude_sent < self.prelude.len() || !self.window.unsent().is_empty();
+        match &self.link {
+            Some(link) => {
+                let mut flags = PollFlags::POLLIN;
+                flags.set(PollFlags::POLLOUT, unsent);
+                self.stall.wait(Some((link.as_fd(), flags)), Duration::MAX);
+                self.hear();
+            }
+            None => self.stall.wait(None, self.until_retry()),
+        }
+    }
+
+    fn until_retry(&self) -> Duration {
+        self.retry_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now()))
+    }
+
+    /// Sends what waits; waits for the socket as long as the budget allows, so that a call that
+    /// returns has handed its record to the kernel.
+    fn flush(&mut self) {
+        loop {
+            self.flush_once();
+            let full = self.link.is_some()
+                && (self.prelude_sent < self.prelude.len() || !self.window.unsent().is_empty());
+            if !full || self.stall.is_spent() {
+                return;
+            }
+            self.wait_for_life();
+        }
+    }
+
+    fn flush_once(&mut self) {
+        if self.link.is_none() && !self.connect() {
+            return;
+        }
+        while let Some(link) = &self.link {
+            let prelude = &self.prelude[self.prelude_sent..];
+            let in_prelude = !prelude.is_empty();
+            let bytes = if in_prelude { prelude } else { self.window.unsent() };
+            if bytes.is_empty() {
+                return;
+            }
+            match link.send(bytes) {
+                Ok(0) => return,
+                Ok(sent) => {
+                    self.stall.refill();
+                    if in_prelude {
+                        self.prelude_sent += sent;
+                        self.retry_pause = RETRY_FIRST;
+                    } else {
+                        self.window.mark_sent(sent);
+                    }
+                }
+                Err(Broken) => {
+                    self.disconnect();
+                    self.connect();
+                }
+            }
+        }
+    }
+
+    /// Connects unless the last attempt was a moment ago.
+    fn connect(&mut self) -> bool {
+        let now = Instant::now();
+        if self.retry_at.is_some_and(|at| now < at) {
+            return false;
+        }
+        self.retry_at = Some(now + self.retry_pause);
+        self.retry_pause = (self.retry_pause * 2).min(RETRY_LONGEST);
+        let Ok(link) = Link::connect(&self.config.socket, self.config.link_number) else {
+            return false;
+        };
+        self.link = Some(link);
+        self.prelude.clear();
+        self.prelude_sent = 0;
+        self.prelude.extend_from_slice(&frame::PREFACE);
+        let mut hello = Vec::new();
+        let first_seq = self.window.first_seq().unwrap_or(self.next_seq);
+        let pid = std::process::id();
+        Hello { queue: self.id, pid, first_seq, name: &self.base_name }.encode(&mut hello);
+        frame::put(Kind::Hello, &hello, &mut self.prelude);
+        self.prelude.extend_from_slice(&self.definitions);
+        true
+    }
+
+    fn disconnect(&mut self) {
+        self.link = None;
+        self.prelude.clear();
+        self.prelude_sent = 0;
+        self.window.rewind();
+    }
+
+    /// Acknowledgements are read when enough has been sent for them to matter: one system call
+    /// for thousands of records.
+    fn hear_now_and_then(&mut self) {
+        if self.window.live() < self.heard_at {
+            return;
+        }
+        self.hear();
+        self.heard_at = self.window.live() + self.config.window / 16;
+    }
+
+    fn hear(&mut self) {
+        let Some(link) = &mut self.link else { return };
+        let (window, base_name) = (&mut self.window, &mut self.base_name);
+        let (mut progress, mut refused) = (false, None);
+        let broken = link
+            .receive(|heard| match heard {
+                Heard::Acked(seq) => {
+                    progress |= window.release(seq, |name| name.clone_into(base_name));
+                }
+                Heard::Refused(why) => refused = Some(why),
+            })
+            .is_err();
+        if progress {
+            self.stall.refill();
+            self.heard_at = self.window.live() + self.config.window / 16;
+        }
+        if let Some(why) = refused {
+            self.refused = Some(why);
+            self.disconnect();
+            self.retry_at = Some(Instant::now() + RETRY_REFUSED);
+        } else if broken {
+            self.disconnect();
+        }
+    }
+}
+
+/// Waits a moment for the listener to acknowledge more. For loops that hold the queue's lock
+/// only between the waits.
+pub fn pause(at_most: Duration) {
+    wait_until(None, Instant::now() + at_most);
+}
+
+/// Addresses of static data are unique already; their low bits are not random.
+#[derive(Debug, Default)]
+struct AddressHasher(u64);
+
+impl Hasher for AddressHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        self.write_u64(number as u64);
+    }
+}

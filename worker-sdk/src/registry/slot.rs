@@ -1,0 +1,281 @@
+//! One span's place in memory, and the protocol that says who may read it and when it is used again.
+//!
+//! ```text
+//!            open                 last reference gone        every layer told           last pin gone
+//!   FREE ----------> LIVE --------------------------> CLOSING ----------------> CLOSED ---------------> FREE
+//!                    look-ups pin it                  look-ups pin it            no new pins      next generation
+//! ```
+//!
+//! `life` holds generation, state and pins in one word, so each step is one atomic operation, and a fork in the middle
+//! of any other thread's step leaves the child with a slot that is either before or after it. A pin that a thread of the
+//! parent held at that moment keeps its slot from being used again in the child: a leaked slot, never a dangling one.
+//!
+//! It promises that what a [`Pinned`] reads stays valid until it is dropped. It never blocks, and frees no slot's memory.
+
+#![allow(unsafe_code, reason = "slots live behind atomic pointers, and so does their metadata")]
+
+use std::{
+    ptr,
+    sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering},
+};
+
+use tracing_core::Metadata;
+
+use super::{context::Context, loans::Loans, store::Store};
+
+const CLOSED: u64 = 1 << 31;
+const CLOSING: u64 = 1 << 30;
+/// The nested `try_close` came by: every layer is being told.
+const TOLD: u64 = 1 << 29;
+const PINS: u64 = TOLD - 1;
+
+/// No stock span was made for this one yet.
+const NO_CELL: u64 = 0;
+/// The span is closed: whoever makes a cell now must see to its end alone.
+const CELL_SEALED: u64 = u64::MAX;
+
+/// One span. 64 bytes: a span's users share no cache line with those of another.
+#[repr(align(64))]
+pub(super) struct Slot {
+    /// generation (32 bits) | CLOSED | CLOSING | TOLD | pins (29 bits)
+    life: AtomicU64,
+    /// Handles and open children.
+    refs: AtomicU32,
+    /// The number of the registry that opened the span.
+    owner: AtomicU32,
+    metadata: AtomicPtr<Metadata<'static>>,
+    /// The parent's id, or 0.
+    parent: AtomicU64,
+    /// The id of the stock span that carries the extensions.
+    cell: AtomicU64,
+    pub(super) loans: Loans,
+    pub(super) context: Context,
+    /// The next free slot's number, while this one is free.
+    pub(super) next_free: AtomicU32,
+}
+
+const _: () = assert!(size_of::<Slot>() == 64);
+
+/// What became of a reference that was given back.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Released {
+    /// It was the last one: the caller has to close the span.
+    Last,
+    /// The span was closing already, and this call carries the news to the layers.
+    Telling,
+    /// Others hold the span, or it is none of ours.
+    Held,
+}
+
+impl Slot {
+    pub(super) const fn new() -> Self {
+        Self {
+            life: AtomicU64::new(CLOSED),
+            refs: AtomicU32::new(0),
+            owner: AtomicU32::new(0),
+            metadata: AtomicPtr::new(ptr::null_mut()),
+            parent: AtomicU64::new(0),
+            cell: AtomicU64::new(NO_CELL),
+            loans: Loans::new(),
+            context: Context::new(),
+            next_free: AtomicU32::new(0),
+        }
+    }
+
+    /// A span of generation 1 that is open from the start and for ever.
+    pub(super) const fn open_for_ever(metadata: &'static Metadata<'static>) -> Self {
+        let mut slot = Self::new();
+        slot.life = AtomicU64::new(1 << 32);
+        slot.refs = AtomicU32::new(u32::MAX);
+        slot.metadata = AtomicPtr::new(ptr::from_ref(metadata).cast_mut());
+        slot
+    }
+
+    /// Opens a span in a slot that the caller took off the free list, and returns its generation.
+    pub(super) fn open(&self, owner: u32, metadata: &'static Metadata<'static>, parent: u64) -> u32 {
+        // Relaxed: nobody can pin the slot before `life` is stored, which publishes all of these.
+        let generation = generation(self.life.load(Ordering::Relaxed)).wrapping_add(1).max(1);
+        self.refs.store(1, Ordering::Relaxed);
+        self.owner.store(owner, Ordering::Relaxed);
+        self.metadata.store(ptr::from_ref(metadata).cast_mut(), Ordering::Relaxed);
+        self.parent.store(parent, Ordering::Relaxed);
+        self.cell.store(NO_CELL, Ordering::Relaxed);
+        self.loans.reset();
+        self.life.store(u64::from(generation) << 32, Ordering::Release);
+        generation
+    }
+
+    /// Adds a pin, if the slot holds that generation and is not closed.
+    fn try_pin(&self, wanted: u32) -> bool {
+        let mut life = self.life.load(Ordering::Acquire);
+        loop {
+            if generation(life) != wanted || life & CLOSED != 0 || life & PINS == PINS {
+                return false;
+            }
+            // SeqCst: `Context::merge` swaps the list, then looks for pins; a pin that it did not see must see the new list.
+            match self.life.compare_exchange_weak(life, life + 1, Ordering::SeqCst, Ordering::Acquire) {
+                Ok(_) => return true,
+                Err(actual) => life = actual,
+            }
+        }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the shift leaves 32 bits")]
+const fn generation(life: u64) -> u32 {
+    (life >> 32) as u32
+}
+
+/// A span that can't be recycled while this value lives.
+pub(super) struct Pinned {
+    store: &'static Store,
+    slot: &'static Slot,
+    id: u64,
+}
+
+impl Pinned {
+    pub(super) fn new(store: &'static Store, slot: &'static Slot, id: u64) -> Option<Self> {
+        slot.try_pin(generation(id)).then_some(Self { store, slot, id })
+    }
+
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(super) fn slot(&self) -> &'static Slot {
+        self.slot
+    }
+
+    // Relaxed in the readers below: the pin's acquire saw the store of `life` that published these fields.
+
+    pub(super) fn owner(&self) -> u32 {
+        self.slot.owner.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn parent(&self) -> Option<u64> {
+        Some(self.slot.parent.load(Ordering::Relaxed)).filter(|id| *id != 0)
+    }
+
+    pub(super) fn metadata(&self) -> &'static Metadata<'static> {
+        let metadata = self.slot.metadata.load(Ordering::Relaxed);
+        // SAFETY: only `open` and `open_for_ever` store here, always from a `&'static` reference, before the slot could
+        // be pinned.
+        unsafe { &*metadata }
+    }
+
+    /// Whether no other pin is held. Stays true only for what the caller already made unreachable.
+    pub(super) fn is_alone(&self) -> bool {
+        self.slot.life.load(Ordering::SeqCst) & PINS == 1
+    }
+
+    /// Takes a reference, unless the span has none left.
+    pub(super) fn retain(&self) -> bool {
+        let more = |refs: u32| if refs == 0 { None } else { refs.checked_add(1) };
+        // Relaxed, as in `Arc`: whoever takes a reference holds one.
+        self.slot.refs.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+
+    /// Gives a reference back.
+    pub(super) fn release(&self) -> Released {
+        if self.slot.life.load(Ordering::Acquire) & CLOSING != 0 {
+            let before = self.slot.life.fetch_or(TOLD, Ordering::AcqRel);
+            return if before & TOLD == 0 { Released::Telling } else { Released::Held };
+        }
+        let fewer = |refs: u32| refs.checked_sub(1);
+        // AcqRel, as in `Arc`: what every holder did to the span happened before it is closed.
+        match self.slot.refs.fetch_update(Ordering::AcqRel, Ordering::Relaxed, fewer) {
+            Ok(1) => {
+                self.slot.life.fetch_or(CLOSING, Ordering::AcqRel);
+                Released::Last
+            }
+            _ => Released::Held,
+        }
+    }
+
+    /// Ends the span: no look-up finds it any more, and the last pin recycles its slot.
+    pub(super) fn close(self) {
+        self.slot.life.fetch_or(CLOSED, Ordering::AcqRel);
+    }
+
+    /// The stock span of this one.
+    pub(super) fn cell(&self) -> Cell {
+        match self.slot.cell.load(Ordering::Acquire) {
+            NO_CELL => Cell::None,
+            CELL_SEALED => Cell::Sealed,
+            cell => Cell::Some(cell),
+        }
+    }
+
+    /// Puts `new` in the place of `old`; false when another thread was first.
+    pub(super) fn replace_cell(&self, old: Cell, new: Option<u64>) -> bool {
+        let old = match old {
+            Cell::None => NO_CELL,
+            Cell::Some(cell) => cell,
+            Cell::Sealed => return false,
+        };
+        let new = new.unwrap_or(NO_CELL);
+        self.slot.cell.compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// Takes the stock span away for good, for the caller to close.
+    pub(super) fn seal_cell(&self) -> Option<u64> {
+        let cell = self.slot.cell.swap(CELL_SEALED, Ordering::AcqRel);
+        (cell != NO_CELL && cell != CELL_SEALED).then_some(cell)
+    }
+}
+
+/// The state of a slot's stock span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cell {
+    None,
+    Some(u64),
+    Sealed,
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        // AcqRel: the last one to leave frees what the others read.
+        let before = self.slot.life.fetch_sub(1, Ordering::AcqRel);
+        // Exactly one operation leads to "closed and unpinned", as nothing can be pinned after it was closed.
+        if before & CLOSED != 0 && before & PINS == 1 {
+            self.slot.context.clear();
+            self.store.recycle(self.slot, self.id);
+        }
+    }
+}
+
+/// A lazily allocated array of slots that is never freed.
+pub(super) struct Chunk(AtomicPtr<Slot>);
+
+impl Chunk {
+    pub(super) const fn new() -> Self {
+        Self(AtomicPtr::new(ptr::null_mut()))
+    }
+
+    /// The slot at `offset` of this chunk, if the chunk was allocated. `size` must be the size that it is allocated with.
+    pub(super) fn get(&self, offset: usize, size: usize) -> Option<&'static Slot> {
+        assert!(offset < size);
+        let first = self.0.load(Ordering::Acquire);
+        if first.is_null() {
+            return None;
+        }
+        // SAFETY: a pointer that is not null was leaked by `allocate` from a slice of `size` slots, and `offset` is below it.
+        let slot = unsafe { first.add(offset) };
+        // SAFETY: the slice is initialised, never freed, and only ever shared.
+        Some(unsafe { &*slot })
+    }
+
+    /// Makes sure that the chunk is there.
+    pub(super) fn allocate(&self, size: usize) {
+        if !self.0.load(Ordering::Acquire).is_null() {
+            return;
+        }
+        let slots: Box<[Slot]> = (0..size).map(|_| Slot::new()).collect();
+        let slots = Box::into_raw(slots);
+        let first = slots.cast::<Slot>();
+        if self.0.compare_exchange(ptr::null_mut(), first, Ordering::AcqRel, Ordering::Acquire).is_err() {
+            // SAFETY: another thread's chunk won, so nobody has seen this one; it comes from `Box::into_raw` above.
+            drop(unsafe { Box::from_raw(slots) });
+        }
+    }
+}
