@@ -60,7 +60,7 @@ impl Stall {
 }
 
 /// Waits until the descriptor is ready or the time has come, whatever signals arrive.
-pub(super) fn wait_until(on: Option<(BorrowedFd<'_>, PollFlags)>, deadline: Instant) {
+pub(crate) fn wait_until(on: Option<(BorrowedFd<'_>, PollFlags)>, deadline: Instant) {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         // Rounded up: a wait of nothing would spin through the last millisecond.
