@@ -1,8 +1,44 @@
 //! fleetlog's listener: it owns the log files of a fleet and drains what the workers log.
 //!
-//! The modules in the order of a record's way: `format` turns a record into a line, `route` tells
-//! which sinks want it.
+//! The modules in the order of a record's way: `ownership` of the run directory, `intake` of
+//! connections, the `drain` that merges them by time, `route` tells which sinks want a record,
+//! `format` turns it into a line, `sink` collects and writes lines, `checkpoint` makes a batch
+//! exactly-once. Beside that way: `options`, the `config` file and the `command` line.
+//!
+//! # Example
+//!
+//! A listener inside of this process, and the sentinel that ends it:
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let folder = tempfile::tempdir()?;
+//! let listener = fleetlog::Listener::builder()
+//!     .run_dir(folder.path().join("run"))
+//!     .file(folder.path().join("apps.log"))
+//!     .start()?;
+//! let receipt = listener.stop()?;
+//! assert!(receipt.is_complete());
+//! # Ok(())
+//! # }
+//! ```
+#![deny(unsafe_code)]
 
+mod checkpoint;
+mod drain;
+mod faults;
 pub mod format;
+mod intake;
+mod listener;
 pub mod options;
+mod ownership;
+mod process;
 pub mod route;
+mod sink;
+mod wake;
+
+pub use drain::DrainError;
+pub use fleetlog_protocol::message::{DropReason, Drops, Receipt, WorkerAccount};
+pub use listener::{Builder, ListenError, Listener, RunningListener};
+pub use ownership::OwnershipError;
+pub use process::ListenerProcess;
+pub use sink::SinkError;

@@ -19,7 +19,7 @@ use crate::decode::DecodeError;
 use crate::frame::{self, Kind};
 use crate::message::{Reply, Request};
 use crate::run_dir::{self, RunDirError};
-use crate::socket_queue::wait_until;
+use crate::socket_queue::{after, wait_until};
 
 /// Why a request has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -87,7 +87,7 @@ pub fn request(
     timeout: Duration,
     on_pending: impl FnMut(u64),
 ) -> Result<Reply, ClientError> {
-    let deadline = Instant::now() + timeout;
+    let deadline = after(Instant::now(), timeout);
     let path = run_dir::socket_path(run_dir)?;
     let stream = connect(run_dir, &path, timeout, deadline)?;
     Conversation { stream: &stream, path: &path, timeout, deadline }.hold(request, on_pending)
@@ -165,6 +165,10 @@ impl Conversation<'_> {
                     _ => {}
                 }
                 inbox.drain(..frame.len);
+                // A listener that never stops talking must not keep its client for ever.
+                if Instant::now() >= self.deadline {
+                    return Err(ClientError::TimedOut(self.timeout));
+                }
             }
             self.receive(&mut inbox)?;
         }

@@ -34,6 +34,9 @@ pub enum DecodeError {
     /// Bytes are left over behind a complete value.
     #[error("{0} bytes stand behind the end of {1}")]
     Trailing(usize, &'static str),
+    /// Two parts of a value contradict each other.
+    #[error("{0} contradicts itself")]
+    Inconsistent(&'static str),
     /// The stream does not begin with the preface of the protocol.
     #[error("the first bytes are not those of a fleetlog stream")]
     NotFleetlog,

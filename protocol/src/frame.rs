@@ -25,7 +25,7 @@ pub enum Kind {
     Record = 2,
     /// Worker: a callsite's number (u32) and definition ([`crate::callsite`]).
     Callsite = 3,
-    /// Worker: its new name ([`crate::message::Name`]). Sequenced.
+    /// Worker: its new name ([`crate::message::Name`]), from this place of the stream on.
     Name = 4,
     /// Worker: records that it dropped ([`crate::message::Gap`]). Sequenced.
     Gap = 5,
@@ -67,7 +67,7 @@ impl Kind {
     /// it is acknowledged, and has its place in the order.
     #[must_use]
     pub const fn is_sequenced(self) -> bool {
-        matches!(self, Self::Record | Self::Name | Self::Gap)
+        matches!(self, Self::Record | Self::Gap)
     }
 }
 

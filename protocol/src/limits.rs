@@ -42,6 +42,9 @@ pub const CONTROL_MAX: usize = 64 << 10;
 /// connection that has not yet said who it is.
 pub const HANDSHAKE_MAX: usize = 512;
 
+/// The longest reason of a refusal that a worker keeps, in bytes: a few sentences.
+pub const REFUSAL_MAX: usize = 1024;
+
 /// The records that a worker keeps until the listener has acknowledged them, in bytes, unless
 /// configured otherwise. At 150 bytes a record it covers 28,000 records of an outage.
 pub const WINDOW_DEFAULT: usize = 4 << 20;
@@ -58,6 +61,9 @@ pub const RESERVED_SHARE: usize = 8;
 
 /// The lines of one write of the listener, in bytes.
 pub const BATCH_MAX: usize = 1 << 20;
+
+/// Workers that one status names one by one: 512 bytes each fit into a frame.
+pub const CONTROL_REPLY_WORKERS_MAX: usize = 2048;
 
 /// Connections that a listener holds at once.
 pub const CONNECTIONS_MAX: usize = 4096;

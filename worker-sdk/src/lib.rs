@@ -1,1 +1,4 @@
 //! skeleton
+
+mod registry;
+pub use registry::{Registry, registry};

@@ -25,3 +25,35 @@ pub struct Line<'a> {
 /// The layout of lines.
 #[derive(Clone, Debug)]
 pub struct Format;
+impl Format {
+    /// x
+    pub fn text() -> Self {
+        Self
+    }
+}
+impl std::fmt::Display for Format {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("x")
+    }
+}
+/// tmp
+#[derive(Debug)]
+pub struct Formatter;
+impl Formatter {
+    /// x
+    pub fn new(_: &Format) -> Self {
+        Self
+    }
+    /// x
+    pub fn write(&mut self, l: &Line<'_>, out: &mut Vec<u8>) {
+        use std::io::Write;
+        let _ = writeln!(
+            out,
+            "{} {} {} {:?}",
+            l.worker,
+            l.pid,
+            l.record.seq,
+            l.record.fields().collect::<Vec<_>>()
+        );
+    }
+}

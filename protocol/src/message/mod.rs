@@ -11,7 +11,7 @@ mod receipt;
 pub use control::{Reply, Request};
 pub use receipt::{Receipt, WorkerAccount};
 
-use crate::decode::{Cursor, DecodeError};
+use crate::decode::{Cursor, DecodeError, check_count};
 use crate::limits::{NAME_MAX, PROTOCOL_VERSION};
 use crate::record::floor_char_boundary;
 use crate::stamp::Stamp;
@@ -145,7 +145,7 @@ impl<'a> Hello<'a> {
         let pid = cursor.u32("a hello's pid")?;
         let queue = QueueId(cursor.u128("a hello's queue")?);
         let first_seq = cursor.u64("a hello's first sequence number")?;
-        let name = cursor.short_text("a hello's name")?;
+        let name = get_name(&mut cursor, "a hello's name")?;
         cursor.end("a hello")?;
         Ok(Self { queue, pid, first_seq, name })
     }
@@ -206,22 +206,19 @@ impl Ack {
     }
 }
 
-/// From this place of the queue on, the worker has another name.
+/// From this place of the stream on, the worker has another name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Name<'a> {
-    /// Its place in the queue.
-    pub seq: u64,
-    /// When it was set.
-    pub stamp: Stamp,
     /// The name.
     pub name: &'a str,
 }
 
 impl<'a> Name<'a> {
+    /// The bytes of an encoded name before its text.
+    pub const HEADER_LEN: usize = 1;
+
     /// Appends the body.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.seq.to_le_bytes());
-        out.extend_from_slice(&self.stamp.to_le_bytes());
         put_name(self.name, out);
     }
 
@@ -231,11 +228,9 @@ impl<'a> Name<'a> {
     /// Any [`DecodeError`].
     pub fn decode(body: &'a [u8]) -> Result<Self, DecodeError> {
         let mut cursor = Cursor::new(body);
-        let seq = cursor.u64("a name's sequence number")?;
-        let stamp = cursor.u64("a name's stamp")?;
-        let name = cursor.short_text("a name")?;
+        let name = get_name(&mut cursor, "a name")?;
         cursor.end("a name")?;
-        Ok(Self { seq, stamp, name })
+        Ok(Self { name })
     }
 }
 
@@ -264,7 +259,7 @@ impl Gap {
         self.drops.encode(out);
     }
 
-    /// Decodes the body.
+    /// Decodes the body, and refuses one whose counts are not those of its sequence numbers.
     ///
     /// # Errors
     /// Any [`DecodeError`].
@@ -275,6 +270,10 @@ impl Gap {
         let first_seq = cursor.u64("a gap's first sequence number")?;
         let drops = Drops::decode(&mut cursor)?;
         cursor.end("a gap")?;
+        let before = first_seq.checked_sub(1).ok_or(DecodeError::Inconsistent("a gap"))?;
+        if drops.total() == 0 || seq.checked_sub(before) != Some(drops.total()) {
+            return Err(DecodeError::Inconsistent("a gap"));
+        }
         Ok(Self { seq, stamp, first_seq, drops })
     }
 }
@@ -314,4 +313,10 @@ fn put_name(name: &str, out: &mut Vec<u8>) {
     let name = bounded_name(name);
     out.push(u8::try_from(name.len()).unwrap_or(0));
     out.extend_from_slice(name.as_bytes());
+}
+
+fn get_name<'a>(cursor: &mut Cursor<'a>, what: &'static str) -> Result<&'a str, DecodeError> {
+    let name = cursor.short_text(what)?;
+    check_count(what, name.len(), NAME_MAX)?;
+    Ok(name)
 }

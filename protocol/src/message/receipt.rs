@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Drops, put_name};
+use super::{Drops, get_name, put_name};
 use crate::decode::{Cursor, DecodeError, check_count};
 
 /// Workers that a receipt names one by one; the sums cover all of them.
@@ -120,7 +120,7 @@ impl Receipt {
         let mut accounts = Vec::new();
         for _ in 0..count {
             accounts.push(WorkerAccount {
-                name: cursor.short_text("a worker's name")?.to_owned(),
+                name: get_name(&mut cursor, "a worker's name")?.to_owned(),
                 pid: cursor.u32("a worker's pid")?,
                 written: cursor.u64("a worker's records")?,
                 dropped: Drops::decode(&mut cursor)?,

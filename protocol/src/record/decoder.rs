@@ -138,6 +138,7 @@ fn read_span<'a>(cursor: &mut Cursor<'a>) -> Result<Span<'a>, DecodeError> {
     let mut body = Cursor::new(cursor.long_bytes("a span")?);
     let name = body.short_text("a span's name")?;
     let count = body.u16("a span's field count")?;
+    check_count("a span's field count", usize::from(count), FIELD_COUNT_MAX)?;
     let fields = Fields::check(&mut body, count)?;
     body.end("a span")?;
     Ok(Span { name, fields })
@@ -226,14 +227,6 @@ impl<'a> ErrorChain<'a> {
     pub fn iter(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let mut cursor = Cursor::new(self.bytes);
         (0..self.count).map_while(move |_| cursor.long_text("an error").ok())
-    }
-
-    pub(super) const fn count(&self) -> u16 {
-        self.count
-    }
-
-    pub(super) const fn bytes(&self) -> &'a [u8] {
-        self.bytes
     }
 }
 

@@ -1,8 +1,9 @@
 //! The writing half: an event becomes a record.
 
+use super::fields::merge_and_count;
 use super::{FieldEncoder, HEADER_LEN, floor_char_boundary};
 use crate::level::Level;
-use crate::limits::SPAN_DEPTH_MAX;
+use crate::limits::{FIELD_COUNT_MAX, SPAN_DEPTH_MAX};
 use crate::stamp::Stamp;
 
 /// Encodes one record into a buffer: spans first, then fields, then [`finish`](Self::finish).
@@ -46,6 +47,17 @@ impl<'b> RecordEncoder<'b> {
     /// matter more than its context.
     pub fn span(&mut self, name: &str, blocks: &[&[u8]]) {
         let name = floor_char_boundary(name, 255);
+        let count: usize = blocks
+            .iter()
+            .filter_map(|block| block.first_chunk().map(|count| u16::from_le_bytes(*count)))
+            .map(usize::from)
+            .sum();
+        if count > FIELD_COUNT_MAX {
+            // A reader refuses more fields than that, and would lose the whole record with them.
+            let (merged, missing) = merge_and_count(blocks, self.limit);
+            self.missing += missing;
+            return self.span(name, &[&merged]);
+        }
         let fields: usize = blocks.iter().map(|block| block.len().saturating_sub(2)).sum();
         let length = 1 + name.len() + 2 + fields;
         if usize::from(self.spans) >= SPAN_DEPTH_MAX || self.out.len() + 4 + length > self.limit / 2
@@ -57,11 +69,7 @@ impl<'b> RecordEncoder<'b> {
         self.out.extend_from_slice(&u32::try_from(length).unwrap_or(0).to_le_bytes());
         self.out.push(u8::try_from(name.len()).unwrap_or(0));
         self.out.extend_from_slice(name.as_bytes());
-        let count: u16 = blocks
-            .iter()
-            .filter_map(|block| block.first_chunk().map(|count| u16::from_le_bytes(*count)))
-            .fold(0, u16::saturating_add);
-        self.out.extend_from_slice(&count.to_le_bytes());
+        self.out.extend_from_slice(&u16::try_from(count).unwrap_or(0).to_le_bytes());
         for block in blocks {
             self.out.extend_from_slice(block.get(2..).unwrap_or(&[]));
         }

@@ -117,28 +117,15 @@ impl<'b> FieldEncoder<'b> {
     pub fn debug(&mut self, name: FieldName<'_>, value: &dyn fmt::Debug) {
         if self.start(Type::Debug, name, 4, 0).is_some() {
             self.formatted(format_args!("{value:?}"));
+        } else {
+            self.missing += length_of(format_args!("{value:?}"));
         }
     }
 
     /// An error with its sources, at most 32 of them.
     pub fn error(&mut self, name: FieldName<'_>, value: &(dyn Error + 'static)) {
-        if self.start(Type::Error, name, 2, 0).is_none() {
-            return;
-        }
-        let count_at = self.out.len();
-        self.out.extend_from_slice(&[0; 2]);
-        let mut count = 0_u16;
-        let mut next = Some(value);
-        while let Some(error) = next.filter(|_| usize::from(count) < ERROR_CHAIN_MAX) {
-            if self.out.len() + 4 > self.limit {
-                self.missing += 4;
-                break;
-            }
-            self.formatted(format_args!("{error}"));
-            count += 1;
-            next = error.source();
-        }
-        self.out[count_at..count_at + 2].copy_from_slice(&count.to_le_bytes());
+        let chain = std::iter::successors(Some(value), |&error| error.source());
+        self.chain(name, chain.take(ERROR_CHAIN_MAX));
     }
 
     /// A value that was decoded from another record.
@@ -153,15 +140,28 @@ impl<'b> FieldEncoder<'b> {
             Value::Str(value) => self.str(name, value),
             Value::Bytes(value) => self.bytes(name, value),
             Value::Debug(value) => self.debug(name, &format_args!("{value}")),
-            Value::Error(chain) => {
-                if self
-                    .start(Type::Error, name, 2, chain.bytes().len())
-                    .is_some_and(|room| room >= chain.bytes().len())
-                {
-                    self.out.extend_from_slice(&chain.count().to_le_bytes());
-                    self.out.extend_from_slice(chain.bytes());
-                }
+            Value::Error(chain) => self.chain(name, chain.iter()),
+        }
+    }
+
+    /// Writes the errors that fit behind their count; the last of them may be cut.
+    fn chain(&mut self, name: FieldName<'_>, errors: impl Iterator<Item = impl fmt::Display>) {
+        let count_at = self.start(Type::Error, name, 2, 0).map(|_| self.out.len());
+        if count_at.is_some() {
+            self.out.extend_from_slice(&[0; 2]);
+        }
+        let mut count = 0_u16;
+        for error in errors {
+            // A cut text leaves less room than the next length needs, so nothing follows it.
+            if count_at.is_some() && self.out.len() + 4 <= self.limit {
+                self.formatted(format_args!("{error}"));
+                count += 1;
+            } else {
+                self.missing += 4 + length_of(format_args!("{error}"));
             }
+        }
+        if let Some(at) = count_at {
+            self.out[at..at + 2].copy_from_slice(&count.to_le_bytes());
         }
     }
 
@@ -219,6 +219,13 @@ impl<'b> FieldEncoder<'b> {
     }
 }
 
+/// The length of a text that has no room at all.
+fn length_of(text: fmt::Arguments<'_>) -> usize {
+    let mut counter = Bounded { out: &mut Vec::new(), limit: 0, missing: 0 };
+    let _ = counter.write_fmt(text);
+    counter.missing
+}
+
 /// A `fmt::Write` that keeps a prefix and counts the rest, so that no `Debug` of a huge value
 /// costs memory.
 struct Bounded<'b> {
@@ -244,6 +251,11 @@ impl fmt::Write for Bounded<'_> {
 /// A span whose fields are recorded again and again stays as small as its distinct names.
 #[must_use]
 pub fn merge_fields(blocks: &[&[u8]], limit: usize) -> Vec<u8> {
+    merge_and_count(blocks, limit).0
+}
+
+/// [`merge_fields`], and the bytes that the limits kept out.
+pub(super) fn merge_and_count(blocks: &[&[u8]], limit: usize) -> (Vec<u8>, usize) {
     let mut merged: Vec<(&str, Value<'_>)> = Vec::new();
     for field in blocks.iter().flat_map(|block| Fields::of_block(block)) {
         let FieldName::Inline(name) = field.name else { continue };
@@ -257,7 +269,7 @@ pub fn merge_fields(blocks: &[&[u8]], limit: usize) -> Vec<u8> {
     for (name, value) in &merged {
         fields.value(FieldName::Inline(name), value);
     }
-    let count = fields.count();
+    let (count, missing) = (fields.count(), fields.missing());
     out[..2].copy_from_slice(&count.to_le_bytes());
-    out
+    (out, missing)
 }

@@ -14,11 +14,15 @@ use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv, send, setsockopt, sockopt};
 
 use crate::frame::{self, Kind};
+use crate::limits::REFUSAL_MAX;
 use crate::message::{Ack, Welcome};
 
 /// What a larger send buffer is asked for: fewer switches between worker and listener. The
 /// kernel grants at most its `wmem_max`.
 const SEND_BUFFER: usize = 1 << 20;
+
+/// Reads of one call, 4 KiB each: a listener that talks without end must not hold up a worker.
+const READS_MAX: usize = 16;
 
 /// The connection's number for the fork handler, which must close a child's copy without
 /// touching any lock; -1 = not connected.
@@ -101,10 +105,10 @@ impl Link {
         }
     }
 
-    /// Reads what the listener has said by now and hands it over, in order.
+    /// Reads what the listener has said by now, or a good part of it, and hands it over in order.
     pub(super) fn receive(&mut self, mut hear: impl FnMut(Heard)) -> Result<(), Broken> {
         let mut buffer = [0; 4096];
-        loop {
+        for _ in 0..READS_MAX {
             match recv(self.as_fd().as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT) {
                 Ok(0) => return Err(Broken),
                 Ok(received) => {
@@ -116,6 +120,7 @@ impl Link {
                 Err(_) => return Err(Broken),
             }
         }
+        Ok(())
     }
 
     fn parse(&mut self, hear: &mut impl FnMut(Heard)) -> Result<(), Broken> {
@@ -130,9 +135,10 @@ impl Link {
                     hear(Heard::Acked(Ack::decode(frame.body).map_err(|_| Broken)?.seq));
                 }
                 Kind::Refused => {
-                    hear(Heard::Refused(String::from_utf8_lossy(frame.body).into_owned()));
+                    let why = &frame.body[..frame.body.len().min(REFUSAL_MAX)];
+                    hear(Heard::Refused(String::from_utf8_lossy(why).into_owned()));
                 }
-                // A listener of this version sends nothing else; a newer one may.
+                // No listener sends the other kinds to a worker. They mean nothing to it.
                 _ => {}
             }
             at += frame.len;

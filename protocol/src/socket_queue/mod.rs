@@ -28,7 +28,7 @@ use crate::record::{self, RecordEncoder};
 use crate::stamp;
 use link::{Broken, Heard, Link};
 use stall::Stall;
-pub(crate) use stall::wait_until;
+pub(crate) use stall::{after, wait_until};
 use window::Window;
 
 pub use link::LinkNumber;
@@ -110,6 +110,8 @@ pub struct SocketQueue {
     next_seq: u64,
     /// The name at the window's start.
     base_name: String,
+    /// Whether the window does not know the present name yet, for want of room.
+    name_is_due: bool,
     pending: Drops,
     account: Account,
     stall: Stall,
@@ -119,6 +121,8 @@ pub struct SocketQueue {
     definitions: Vec<u8>,
     refused: Option<String>,
     scratch: Vec<u8>,
+    /// The highest sequence number that was acknowledged over this connection.
+    heard_seq: u64,
     heard_at: usize,
 }
 
@@ -134,6 +138,7 @@ impl SocketQueue {
             prelude_sent: 0,
             next_seq: 1,
             base_name: bounded_name(&config.name).to_owned(),
+            name_is_due: false,
             pending: Drops::default(),
             account: Account::default(),
             stall: Stall::new(config.when_full),
@@ -143,6 +148,7 @@ impl SocketQueue {
             definitions: Vec::new(),
             refused: None,
             scratch: Vec::new(),
+            heard_seq: 0,
             heard_at: 0,
             config,
         }
@@ -161,12 +167,12 @@ impl SocketQueue {
     ) -> Result<(), DropReason> {
         let number = self.callsite_number(record, callsite);
         let defined = self.scratch.len();
-        let needed = 2 * frame::HEADER_LEN + record.len() + defined;
+        let needed = self.due_len() + 2 * frame::HEADER_LEN + record.len() + defined;
         if !self.make_room(needed, urgent) {
             self.forget_callsite(callsite);
             return Err(self.count_drop());
         }
-        self.report_gap();
+        self.report_due();
         if defined > 0 {
             self.window.push(Kind::Callsite, &self.scratch);
             frame::put(Kind::Callsite, &self.scratch, &mut self.definitions);
@@ -189,17 +195,14 @@ impl SocketQueue {
             // Nothing stands before it: the hello will say it.
             name.clone_into(&mut self.base_name);
             self.disconnect();
+            // The pause is for listeners that don't answer; the first record must reach this one.
+            self.retry_at = None;
             return;
         }
-        let mut body = Vec::new();
-        let seq = self.next_seq;
-        Name { seq, stamp: stamp::now(), name }.encode(&mut body);
-        // A name is no record and is never dropped; its bytes are few and its callers rare.
-        if self.make_room(frame::HEADER_LEN + body.len(), true) {
-            self.report_gap();
-            let seq = self.take_seq();
-            body[..8].copy_from_slice(&seq.to_le_bytes());
-            self.window.push(Kind::Name, &body);
+        // A name is no record and is never dropped: without room it waits for the next record.
+        self.name_is_due = true;
+        if self.make_room(self.due_len(), true) {
+            self.report_due();
             self.flush();
         }
     }
@@ -212,7 +215,9 @@ impl SocketQueue {
 
     /// Connects if need be, sends what waits, and hears what the listener said. Never waits.
     pub fn pump(&mut self) {
-        self.report_gap_if_room();
+        if self.window.has_room(self.due_len(), true) {
+            self.report_due();
+        }
         self.flush_once();
         self.hear();
     }
@@ -249,13 +254,14 @@ impl SocketQueue {
 
     /// Sends what waits and takes leave. Waits as long as the stall budget of an outage allows.
     ///
-    /// A queue that never logged has nothing to take leave from.
+    /// A queue that never logged and never connected has nothing to take leave from.
     pub fn goodbye(&mut self) {
-        if self.next_seq == 1 && self.pending.total() == 0 {
+        if self.next_seq == 1 && self.pending.total() == 0 && self.link.is_none() {
             return;
         }
-        self.make_room(0, true);
-        self.report_gap();
+        if self.make_room(0, true) {
+            self.report_gap();
+        }
         loop {
             self.flush();
             if self.everything_is_sent() {
@@ -276,7 +282,12 @@ impl SocketQueue {
                 Ok(more) => sent += more,
                 Err(Broken) => return,
             }
-            if sent == bye.len() || self.stall.is_spent() {
+            if sent == bye.len() {
+                return;
+            }
+            if self.stall.is_spent() {
+                // Nothing may follow a part of a frame.
+                self.disconnect();
                 return;
             }
             self.wait_for_life();
@@ -317,9 +328,21 @@ impl SocketQueue {
         self.pending = Drops::default();
     }
 
-    fn report_gap_if_room(&mut self) {
-        if self.window.has_room(frame::HEADER_LEN + Gap::LEN, true) {
-            self.report_gap();
+    /// The bytes of what must stand before the next record.
+    fn due_len(&self) -> usize {
+        let gap = if self.pending.total() > 0 { frame::HEADER_LEN + Gap::LEN } else { 0 };
+        let name = frame::HEADER_LEN + Name::HEADER_LEN + self.config.name.len();
+        gap + if self.name_is_due { name } else { 0 }
+    }
+
+    /// Reports the gap and the name that must stand before the next record.
+    fn report_due(&mut self) {
+        self.report_gap();
+        if std::mem::take(&mut self.name_is_due) {
+            // A name takes no sequence number: a hole in the numbers must mean a lost record.
+            let mut body = Vec::new();
+            Name { name: &self.config.name }.encode(&mut body);
+            self.window.push(Kind::Name, &body);
         }
     }
 
@@ -358,6 +381,10 @@ impl SocketQueue {
     fn make_room(&mut self, len: usize, urgent: bool) -> bool {
         if self.window.has_room(len, urgent) {
             return true;
+        }
+        if len > self.window.room_of_empty(urgent) {
+            // No wait can make room for it.
+            return false;
         }
         loop {
             self.pump_without_report();
@@ -413,6 +440,7 @@ impl SocketQueue {
         if self.link.is_none() && !self.connect() {
             return;
         }
+        let mut reconnected = false;
         while let Some(link) = &self.link {
             let prelude = &self.prelude[self.prelude_sent..];
             let in_prelude = !prelude.is_empty();
@@ -423,17 +451,25 @@ impl SocketQueue {
             match link.send(bytes) {
                 Ok(0) => return,
                 Ok(sent) => {
-                    self.stall.refill();
                     if in_prelude {
                         self.prelude_sent += sent;
                         self.retry_pause = RETRY_FIRST;
-                    } else {
-                        self.window.mark_sent(sent);
+                    } else if self.window.mark_sent(sent) {
+                        // Bytes that were sent before are no sign of life: a listener that ends
+                        // again and again without an acknowledgement would refill for ever.
+                        self.stall.refill();
                     }
                 }
                 Err(Broken) => {
+                    // Its last words may be acknowledgements, or why it refused.
+                    self.hear();
                     self.disconnect();
-                    self.connect();
+                    // Once per call, or a listener that hangs up in mid-frame each time would
+                    // hold up a worker whatever its budget.
+                    if reconnected || !self.connect() {
+                        return;
+                    }
+                    reconnected = true;
                 }
             }
         }
@@ -467,6 +503,7 @@ impl SocketQueue {
         self.link = None;
         self.prelude.clear();
         self.prelude_sent = 0;
+        self.heard_seq = 0;
         self.window.rewind();
     }
 
@@ -481,18 +518,19 @@ impl SocketQueue {
     }
 
     fn hear(&mut self) {
+        let last_seq = self.last_seq();
         let Some(link) = &mut self.link else { return };
-        let (window, base_name) = (&mut self.window, &mut self.base_name);
-        let (mut progress, mut refused) = (false, None);
+        let (heard_seq, mut refused) = (&mut self.heard_seq, None);
         let broken = link
             .receive(|heard| match heard {
-                Heard::Acked(seq) => {
-                    progress |= window.release(seq, |name| name.clone_into(base_name));
-                }
+                Heard::Acked(seq) => *heard_seq = seq.min(last_seq).max(*heard_seq),
                 Heard::Refused(why) => refused = Some(why),
             })
             .is_err();
-        if progress {
+        // A welcome may acknowledge frames that this connection sends only later, so what was
+        // heard before counts again.
+        let base_name = &mut self.base_name;
+        if self.window.release(self.heard_seq, |name| name.clone_into(base_name)) {
             self.stall.refill();
             self.heard_at = self.window.live() + self.config.window / 16;
         }
@@ -509,7 +547,7 @@ impl SocketQueue {
 /// Waits a moment for the listener to acknowledge more. For loops that hold the queue's lock
 /// only between the waits.
 pub fn pause(at_most: Duration) {
-    wait_until(None, Instant::now() + at_most);
+    wait_until(None, after(Instant::now(), at_most));
 }
 
 /// Addresses of static data are unique already; their low bits are not random.

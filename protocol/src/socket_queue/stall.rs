@@ -54,9 +54,15 @@ impl Stall {
     /// the budget.
     pub(super) fn wait(&mut self, on: Option<(BorrowedFd<'_>, PollFlags)>, at_most: Duration) {
         let start = Instant::now();
-        wait_until(on, start + at_most.min(self.left));
+        wait_until(on, after(start, at_most.min(self.left)));
         self.left = self.left.saturating_sub(start.elapsed());
     }
+}
+
+/// A time from now on. A clock can't show the end of an endless budget: its waits end after a
+/// day, and their loops begin the next.
+pub(crate) fn after(start: Instant, time: Duration) -> Instant {
+    start.checked_add(time).unwrap_or(start + Duration::from_secs(86_400))
 }
 
 /// Waits until the descriptor is ready or the time has come, whatever signals arrive.

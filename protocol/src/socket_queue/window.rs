@@ -21,13 +21,15 @@ pub(super) struct Window {
     bytes: Vec<u8>,
     start: usize,
     sent: usize,
+    /// Where the bytes begin that no connection has taken yet.
+    fresh: usize,
     capacity: usize,
     acked: u64,
 }
 
 impl Window {
     pub(super) const fn new(capacity: usize) -> Self {
-        Self { bytes: Vec::new(), start: 0, sent: 0, capacity, acked: 0 }
+        Self { bytes: Vec::new(), start: 0, sent: 0, fresh: 0, capacity, acked: 0 }
     }
 
     /// Bytes that are not acknowledged.
@@ -42,8 +44,13 @@ impl Window {
 
     /// Whether frames of `len` bytes fit; only urgent ones may use the last share.
     pub(super) const fn has_room(&self, len: usize, urgent: bool) -> bool {
+        self.live() + len <= self.room_of_empty(urgent)
+    }
+
+    /// The room of an empty window.
+    pub(super) const fn room_of_empty(&self, urgent: bool) -> usize {
         let reserved = if urgent { 0 } else { self.capacity / RESERVED_SHARE };
-        self.live() + len <= self.capacity - reserved
+        self.capacity - reserved
     }
 
     /// Appends a frame. The caller has asked for room; a gap report needs none.
@@ -59,8 +66,12 @@ impl Window {
         &self.bytes[self.sent..]
     }
 
-    pub(super) fn mark_sent(&mut self, len: usize) {
+    /// Counts bytes that a connection took, and returns whether it took any for the first time.
+    pub(super) fn mark_sent(&mut self, len: usize) -> bool {
         self.sent = (self.sent + len).min(self.bytes.len());
+        let is_news = self.sent > self.fresh;
+        self.fresh = self.fresh.max(self.sent);
+        is_news
     }
 
     /// A new connection sends everything again that the old one did not see acknowledged.
@@ -68,10 +79,13 @@ impl Window {
         self.sent = self.start;
     }
 
-    /// The sequence number of the oldest frame that is kept.
+    /// The first sequence number that is kept. A gap begins before its own number.
     pub(super) fn first_seq(&self) -> Option<u64> {
         let mut at = self.start;
         while let Ok(Some(frame)) = frame::take(&self.bytes[at..]) {
+            if frame.kind == Kind::Gap {
+                return Gap::decode(frame.body).ok().map(|gap| gap.first_seq);
+            }
             if frame.kind.is_sequenced() {
                 return stamp_of(frame.body).map(|(seq, _)| seq);
             }
@@ -88,8 +102,12 @@ impl Window {
     pub(super) fn release(&mut self, seq: u64, mut on_name: impl FnMut(&str)) -> bool {
         let before = self.start;
         let mut at = self.start;
+        let mut name = None;
         while let Ok(Some(frame)) = frame::take(&self.bytes[at..self.sent]) {
             at += frame.len;
+            if frame.kind == Kind::Name {
+                name = Name::decode(frame.body).ok();
+            }
             if !frame.kind.is_sequenced() {
                 continue;
             }
@@ -97,13 +115,11 @@ impl Window {
                 Some((found, _)) if found <= seq => {
                     self.start = at;
                     self.acked = found;
+                    if let Some(name) = name.take() {
+                        on_name(name.name);
+                    }
                 }
                 _ => break,
-            }
-            if frame.kind == Kind::Name
-                && let Ok(name) = Name::decode(frame.body)
-            {
-                on_name(name.name);
             }
         }
         self.start > before
@@ -112,6 +128,7 @@ impl Window {
     fn compact(&mut self) {
         self.bytes.drain(..self.start);
         self.sent -= self.start;
+        self.fresh -= self.start;
         self.start = 0;
     }
 }

@@ -23,6 +23,8 @@ const ON_STACK: usize = 2 * CONTEXT_BLOCKS_MAX;
 
 struct Block {
     older: *mut Block,
+    /// Among garbage: the next unlinked chain. Apart from `older`, which readers of an unlinked chain still follow.
+    next_chain: *mut Block,
     /// The number of blocks from this one to the oldest, itself included.
     count: usize,
     bytes: Box<[u8]>,
@@ -31,7 +33,7 @@ struct Block {
 /// One span's blocks.
 pub(super) struct Context {
     head: AtomicPtr<Block>,
-    /// Unlinked blocks that a reader may still look at.
+    /// Unlinked chains of blocks that a reader may still look at.
     garbage: AtomicPtr<Block>,
 }
 
@@ -42,8 +44,8 @@ impl Context {
 
     /// Frees everything. Only for the thread that found the slot closed and unpinned: nobody else can reach the lists.
     pub(super) fn clear(&self) {
-        free(self.head.swap(ptr::null_mut(), Ordering::Acquire));
-        free(self.garbage.swap(ptr::null_mut(), Ordering::Acquire));
+        free_chain(self.head.swap(ptr::null_mut(), Ordering::Acquire));
+        free_chains(self.garbage.swap(ptr::null_mut(), Ordering::Acquire));
     }
 }
 
@@ -51,7 +53,7 @@ impl Pinned {
     /// Adds a block, and returns how many there are now.
     pub(super) fn push_context(&self, bytes: Box<[u8]>) -> usize {
         let list = &self.slot().context;
-        let new = Box::into_raw(Box::new(Block { older: ptr::null_mut(), count: 1, bytes }));
+        let new = Block::alone(bytes);
         let mut head = list.head.load(Ordering::SeqCst);
         loop {
             // SAFETY: linked blocks stay allocated while this span is pinned, and it is.
@@ -78,9 +80,9 @@ impl Pinned {
         let list = &self.slot().context;
         let head = list.head.load(Ordering::SeqCst);
         let bytes = self.read_from(head, merge);
-        let merged = Box::into_raw(Box::new(Block { older: ptr::null_mut(), count: 1, bytes }));
+        let merged = Block::alone(bytes);
         if list.head.compare_exchange(head, merged, Ordering::SeqCst, Ordering::SeqCst).is_err() {
-            free(merged);
+            free_chain(merged);
             return false;
         }
         self.discard(head);
@@ -110,43 +112,67 @@ impl Pinned {
 
     /// Frees a chain that was just unlinked, and older garbage, if nobody else can be looking at them.
     fn discard(&self, chain: *mut Block) {
-        let list = &self.slot().context;
-        let garbage = list.garbage.swap(ptr::null_mut(), Ordering::SeqCst);
-        // Both chains are unreachable now. Whoever may still see them pinned the span before this point and has not left:
-        // then there is more than one pin. A pin taken later reads the new head, as both sides are SeqCst.
+        if chain.is_null() {
+            return;
+        }
+        let garbage = self.slot().context.garbage.swap(ptr::null_mut(), Ordering::SeqCst);
+        // SAFETY: this thread unlinked the chain, so it alone writes here, and readers don't read this field.
+        unsafe { (*chain).next_chain = garbage };
+        // All these chains are unreachable now. Whoever may still see them pinned the span before this point and has not
+        // left: then there is more than one pin. A pin taken later reads the new head, as both sides are SeqCst.
         if self.is_alone() {
-            free(chain);
-            free(garbage);
+            free_chains(chain);
         } else {
-            self.keep_garbage(chain);
-            self.keep_garbage(garbage);
+            self.keep_chains(chain);
         }
     }
 
-    fn keep_garbage(&self, chain: *mut Block) {
-        let list = &self.slot().context;
-        let mut last = chain;
-        loop {
-            // SAFETY: the chain is unlinked and this thread alone may free or relink it; readers only read it.
-            let Some(block) = (unsafe { last.as_ref() }) else { return };
-            if block.older.is_null() {
-                break;
-            }
-            last = block.older;
+    /// Puts a list of chains aside.
+    fn keep_chains(&self, first: *mut Block) {
+        let kept = &self.slot().context.garbage;
+        let mut last = first;
+        // SAFETY: the list is in this thread's hands, and none of its blocks is freed while this span is pinned.
+        while let Some(next) =
+            unsafe { last.as_ref() }.map(|block| block.next_chain).filter(|next| !next.is_null())
+        {
+            last = next;
         }
-        // Readers may be walking the chain, so its blocks stay as they are: a fresh block without bytes would be needed to
-        // join two chains. Swap instead, and push what was there only when there was something.
-        let was = list.garbage.swap(chain, Ordering::SeqCst);
-        if !was.is_null() {
-            todo!("{last:?}")
+        let mut head = kept.load(Ordering::SeqCst);
+        loop {
+            // SAFETY: as above; readers don't read this field.
+            unsafe { (*last).next_chain = head };
+            match kept.compare_exchange_weak(head, first, Ordering::SeqCst, Ordering::SeqCst) {
+                Ok(_) => return,
+                Err(actual) => head = actual,
+            }
         }
     }
 }
 
+impl Block {
+    fn alone(bytes: Box<[u8]>) -> *mut Self {
+        Box::into_raw(Box::new(Self {
+            older: ptr::null_mut(),
+            next_chain: ptr::null_mut(),
+            count: 1,
+            bytes,
+        }))
+    }
+}
+
+/// Frees a list of chains that no other thread can reach.
+fn free_chains(mut first: *mut Block) {
+    // SAFETY: the caller guarantees that nobody else can reach the list.
+    while let Some(next) = unsafe { first.as_ref() }.map(|block| block.next_chain) {
+        free_chain(first);
+        first = next;
+    }
+}
+
 /// Frees a chain that no other thread can reach.
-fn free(mut chain: *mut Block) {
+fn free_chain(mut chain: *mut Block) {
     while !chain.is_null() {
-        // SAFETY: the caller guarantees that nobody else can reach the chain; every block comes from `Box::into_raw`.
+        // SAFETY: the caller guarantees that nobody else can reach the chain; every block comes from `Block::alone`.
         let block = unsafe { Box::from_raw(chain) };
         chain = block.older;
     }

@@ -41,8 +41,8 @@ pub(super) struct Slot {
     life: AtomicU64,
     /// Handles and open children.
     refs: AtomicU32,
-    /// The number of the registry that opened the span.
-    owner: AtomicU32,
+    /// The number of the registry that opened the span; while the slot is free, the number of the next free one.
+    owner_or_next: AtomicU32,
     metadata: AtomicPtr<Metadata<'static>>,
     /// The parent's id, or 0.
     parent: AtomicU64,
@@ -50,8 +50,6 @@ pub(super) struct Slot {
     cell: AtomicU64,
     pub(super) loans: Loans,
     pub(super) context: Context,
-    /// The next free slot's number, while this one is free.
-    pub(super) next_free: AtomicU32,
 }
 
 const _: () = assert!(size_of::<Slot>() == 64);
@@ -72,13 +70,12 @@ impl Slot {
         Self {
             life: AtomicU64::new(CLOSED),
             refs: AtomicU32::new(0),
-            owner: AtomicU32::new(0),
+            owner_or_next: AtomicU32::new(0),
             metadata: AtomicPtr::new(ptr::null_mut()),
             parent: AtomicU64::new(0),
             cell: AtomicU64::new(NO_CELL),
             loans: Loans::new(),
             context: Context::new(),
-            next_free: AtomicU32::new(0),
         }
     }
 
@@ -92,17 +89,32 @@ impl Slot {
     }
 
     /// Opens a span in a slot that the caller took off the free list, and returns its generation.
-    pub(super) fn open(&self, owner: u32, metadata: &'static Metadata<'static>, parent: u64) -> u32 {
+    pub(super) fn open(
+        &self,
+        owner: u32,
+        metadata: &'static Metadata<'static>,
+        parent: u64,
+    ) -> u32 {
         // Relaxed: nobody can pin the slot before `life` is stored, which publishes all of these.
         let generation = generation(self.life.load(Ordering::Relaxed)).wrapping_add(1).max(1);
         self.refs.store(1, Ordering::Relaxed);
-        self.owner.store(owner, Ordering::Relaxed);
+        self.owner_or_next.store(owner, Ordering::Relaxed);
         self.metadata.store(ptr::from_ref(metadata).cast_mut(), Ordering::Relaxed);
         self.parent.store(parent, Ordering::Relaxed);
         self.cell.store(NO_CELL, Ordering::Relaxed);
         self.loans.reset();
         self.life.store(u64::from(generation) << 32, Ordering::Release);
         generation
+    }
+
+    // Relaxed in both: the free list's own word publishes the number, and a reader who came too late loses its swap.
+
+    pub(super) fn next_free(&self) -> u32 {
+        self.owner_or_next.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_next_free(&self, number: u32) {
+        self.owner_or_next.store(number, Ordering::Relaxed);
     }
 
     /// Adds a pin, if the slot holds that generation and is not closed.
@@ -113,7 +125,12 @@ impl Slot {
                 return false;
             }
             // SeqCst: `Context::merge` swaps the list, then looks for pins; a pin that it did not see must see the new list.
-            match self.life.compare_exchange_weak(life, life + 1, Ordering::SeqCst, Ordering::Acquire) {
+            match self.life.compare_exchange_weak(
+                life,
+                life + 1,
+                Ordering::SeqCst,
+                Ordering::Acquire,
+            ) {
                 Ok(_) => return true,
                 Err(actual) => life = actual,
             }
@@ -121,7 +138,6 @@ impl Slot {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the shift leaves 32 bits")]
 const fn generation(life: u64) -> u32 {
     (life >> 32) as u32
 }
@@ -135,7 +151,8 @@ pub(super) struct Pinned {
 
 impl Pinned {
     pub(super) fn new(store: &'static Store, slot: &'static Slot, id: u64) -> Option<Self> {
-        slot.try_pin(generation(id)).then_some(Self { store, slot, id })
+        // Not `then_some`: a value made and dropped after a failure would give back a pin that nobody took.
+        slot.try_pin(generation(id)).then(|| Self { store, slot, id })
     }
 
     pub(super) fn id(&self) -> u64 {
@@ -149,7 +166,7 @@ impl Pinned {
     // Relaxed in the readers below: the pin's acquire saw the store of `life` that published these fields.
 
     pub(super) fn owner(&self) -> u32 {
-        self.slot.owner.load(Ordering::Relaxed)
+        self.slot.owner_or_next.load(Ordering::Relaxed)
     }
 
     pub(super) fn parent(&self) -> Option<u64> {
@@ -273,7 +290,11 @@ impl Chunk {
         let slots: Box<[Slot]> = (0..size).map(|_| Slot::new()).collect();
         let slots = Box::into_raw(slots);
         let first = slots.cast::<Slot>();
-        if self.0.compare_exchange(ptr::null_mut(), first, Ordering::AcqRel, Ordering::Acquire).is_err() {
+        if self
+            .0
+            .compare_exchange(ptr::null_mut(), first, Ordering::AcqRel, Ordering::Acquire)
+            .is_err()
+        {
             // SAFETY: another thread's chunk won, so nobody has seen this one; it comes from `Box::into_raw` above.
             drop(unsafe { Box::from_raw(slots) });
         }

@@ -1,0 +1,316 @@
+//! The checkpoint: what makes a batch exactly-once.
+//!
+//! For each batch the drain (1) records its intent: for each file where the lines will begin and
+//! how many bytes they are, for each queue the position behind the batch; (2) writes the lines;
+//! (3) stores the positions; (4) clears the intent. A listener that starts after a kill finds
+//! one of three things:
+//!
+//! ```text
+//!   no intent open                 nothing was under way
+//!   intent open, all bytes there   the write was done: store the positions, clear
+//!   intent open, bytes missing     the write was not done: cut every file of the batch back to
+//!                                  where it began, clear; the queues send the batch again
+//! ```
+//!
+//! A queue is anything with an identity and a position: a socket's position is the last sequence
+//! number in the files. The state lives in one mapped file of the run directory and holds no
+//! record; it grows by being replaced as a whole. It covers the death of processes, not the loss
+//! of the machine.
+
+mod layout;
+mod memory;
+mod recovery;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use fleetlog_protocol::message::{QueueId, bounded_name};
+
+use layout::Layout;
+use memory::Memory;
+
+pub(crate) use recovery::Recovery;
+
+#[cfg(test)]
+mod tests;
+
+const STATE: &str = "state";
+const STATE_NEXT: &str = "state.next";
+const STATE_DAMAGED: &str = "state.damaged";
+
+/// A queue's place in the checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct QueueSlot(usize);
+
+/// A file's place in the checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct FileSlot(usize);
+
+/// What is kept of a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct QueueState {
+    pub(crate) id: QueueId,
+    /// The last sequence number in the files.
+    pub(crate) position: u64,
+    /// Records in the files.
+    pub(crate) written: u64,
+    pub(crate) pid: u32,
+    pub(crate) uid: u32,
+    /// When the process started, in the kernel's ticks; 0 = unknown.
+    pub(crate) start_time: u64,
+    pub(crate) name: String,
+}
+
+/// Where a batch's bytes go in one file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Extent {
+    pub(crate) file: FileSlot,
+    pub(crate) offset: u64,
+    pub(crate) len: u64,
+}
+
+/// What a batch does to one queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Advance {
+    pub(crate) queue: QueueSlot,
+    pub(crate) position: u64,
+    pub(crate) written: u64,
+    /// The queue ends with this batch and is forgotten.
+    pub(crate) ends: bool,
+}
+
+/// The checkpoint of a run directory. Only the owner of the run directory opens it.
+#[derive(Debug)]
+pub(crate) struct Checkpoint {
+    run_dir: PathBuf,
+    memory: Memory,
+    layout: Layout,
+}
+
+impl Checkpoint {
+    /// Opens the checkpoint, mends what a killed listener left, and tells what that was.
+    pub(crate) fn open(run_dir: &Path) -> io::Result<(Self, Recovery)> {
+        let path = run_dir.join(STATE);
+        let memory = match Memory::open(&path) {
+            Ok(memory) => memory,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok((Self::create(run_dir, Layout::SMALLEST)?, Recovery::Fresh));
+            }
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                return Self::replace_damaged(run_dir, &path);
+            }
+            Err(error) => return Err(error),
+        };
+        let Some(layout) = Layout::read(&memory) else {
+            return Self::replace_damaged(run_dir, &path);
+        };
+        let mut checkpoint = Self { run_dir: run_dir.to_owned(), memory, layout };
+        let recovery = checkpoint.recover();
+        for file in 0..layout.files {
+            checkpoint.memory.store(layout.file(file), 0);
+        }
+        Ok((checkpoint, recovery))
+    }
+
+    /// A state that this version did not write is kept for whoever wants to look at it.
+    fn replace_damaged(run_dir: &Path, path: &Path) -> io::Result<(Self, Recovery)> {
+        std::fs::rename(path, run_dir.join(STATE_DAMAGED))?;
+        Ok((Self::create(run_dir, Layout::SMALLEST)?, Recovery::Damaged))
+    }
+
+    fn create(run_dir: &Path, layout: Layout) -> io::Result<Self> {
+        let next = run_dir.join(STATE_NEXT);
+        let memory = Memory::create(&next, layout.words())?;
+        layout.write(&memory);
+        std::fs::rename(&next, run_dir.join(STATE))?;
+        Ok(Self { run_dir: run_dir.to_owned(), memory, layout })
+    }
+
+    /// The queues that are known.
+    pub(crate) fn queues(&self) -> Vec<(QueueSlot, QueueState)> {
+        (0..self.layout.queues)
+            .filter(|slot| self.memory.load(self.layout.queue(*slot)) != 0)
+            .map(|slot| (QueueSlot(slot), self.read_queue(slot)))
+            .collect()
+    }
+
+    /// Takes a queue in. Must not be called while an intent is open.
+    pub(crate) fn add_queue(&mut self, state: &QueueState) -> io::Result<QueueSlot> {
+        let free =
+            (0..self.layout.queues).find(|slot| self.memory.load(self.layout.queue(*slot)) == 0);
+        let slot = match free {
+            Some(slot) => slot,
+            None => {
+                let slot = self.layout.queues;
+                self.grow(Layout { queues: slot * 2, ..self.layout })?;
+                slot
+            }
+        };
+        self.write_queue(slot, state);
+        Ok(QueueSlot(slot))
+    }
+
+    /// The worker has another name.
+    pub(crate) fn rename_queue(&self, slot: QueueSlot, name: &str) {
+        self.write_name(self.layout.queue(slot.0), name);
+    }
+
+    /// Takes a file in that batches will name. Must not be called while an intent is open.
+    pub(crate) fn add_file(&mut self, path: &Path, identity: (u64, u64)) -> io::Result<FileSlot> {
+        let bytes = path.as_os_str().as_encoded_bytes();
+        if bytes.len() > layout::PATH_MAX {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidFilename,
+                format!("the path has {} bytes, the limit is {}", bytes.len(), layout::PATH_MAX),
+            ));
+        }
+        let free =
+            (0..self.layout.files).find(|slot| self.memory.load(self.layout.file(*slot)) == 0);
+        let slot = match free {
+            Some(slot) => slot,
+            None => {
+                let slot = self.layout.files;
+                self.grow(Layout { files: slot * 2, ..self.layout })?;
+                slot
+            }
+        };
+        let at = self.layout.file(slot);
+        self.memory.store(at + 1, identity.0);
+        self.memory.store(at + 2, identity.1);
+        self.store_bytes(at + 3, bytes);
+        self.memory.store(at, 1);
+        Ok(FileSlot(slot))
+    }
+
+    /// Forgets a file. Must not be called while an intent is open.
+    pub(crate) fn remove_file(&self, slot: FileSlot) {
+        self.memory.store(self.layout.file(slot.0), 0);
+    }
+
+    /// Step 1: records what the batch is about to do.
+    pub(crate) fn open_intent(&self, extents: &[Extent], advances: &[Advance]) {
+        debug_assert!(extents.len() <= self.layout.files && advances.len() <= self.layout.queues);
+        let mut at = self.layout.extents();
+        for extent in extents {
+            self.memory.store(at, extent.file.0 as u64);
+            self.memory.store(at + 1, extent.offset);
+            self.memory.store(at + 2, extent.len);
+            at += layout::EXTENT_WORDS;
+        }
+        let mut at = self.layout.advances();
+        for advance in advances {
+            self.memory.store(at, advance.queue.0 as u64);
+            self.memory.store(at + 1, advance.position);
+            self.memory.store(at + 2, advance.written);
+            self.memory.store(at + 3, u64::from(advance.ends));
+            at += layout::ADVANCE_WORDS;
+        }
+        self.memory.store(layout::INTENT_EXTENTS, extents.len() as u64);
+        self.memory.store(layout::INTENT_ADVANCES, advances.len() as u64);
+        // Last: an intent that is open is complete.
+        self.memory.store(layout::INTENT_OPEN, 1);
+    }
+
+    /// Step 3: the bytes are written, the queues have moved.
+    pub(crate) fn store_positions(&self, advances: &[Advance]) {
+        for advance in advances {
+            let at = self.layout.queue(advance.queue.0);
+            self.memory.store(at + layout::QUEUE_POSITION, advance.position);
+            self.memory.store(at + layout::QUEUE_WRITTEN, advance.written);
+            if advance.ends {
+                self.memory.store(at, 0);
+            }
+        }
+    }
+
+    /// Step 4: the batch is history.
+    pub(crate) fn clear_intent(&self) {
+        self.memory.store(layout::INTENT_OPEN, 0);
+    }
+
+    /// Replaces the state by a larger one. A kill leaves the old one or the new one.
+    fn grow(&mut self, layout: Layout) -> io::Result<()> {
+        let next = self.run_dir.join(STATE_NEXT);
+        let larger = Self {
+            run_dir: self.run_dir.clone(),
+            memory: Memory::create(&next, layout.words())?,
+            layout,
+        };
+        layout.write(&larger.memory);
+        for slot in 0..self.layout.queues {
+            if self.memory.load(self.layout.queue(slot)) != 0 {
+                larger.write_queue(slot, &self.read_queue(slot));
+            }
+        }
+        for slot in 0..self.layout.files {
+            let (from, to) = (self.layout.file(slot), layout.file(slot));
+            for word in 0..layout::FILE_WORDS {
+                larger.memory.store(to + word, self.memory.load(from + word));
+            }
+        }
+        std::fs::rename(&next, self.run_dir.join(STATE))?;
+        *self = larger;
+        Ok(())
+    }
+
+    fn read_queue(&self, slot: usize) -> QueueState {
+        let at = self.layout.queue(slot);
+        let word = |offset| self.memory.load(at + offset);
+        let owner = word(5);
+        QueueState {
+            id: QueueId(u128::from(word(1)) | u128::from(word(2)) << 64),
+            position: word(layout::QUEUE_POSITION),
+            written: word(layout::QUEUE_WRITTEN),
+            pid: low_half(owner),
+            uid: low_half(owner >> 32),
+            start_time: word(6),
+            name: String::from_utf8_lossy(&self.load_bytes(at + 7, layout::NAME_WORDS))
+                .into_owned(),
+        }
+    }
+
+    fn write_queue(&self, slot: usize, state: &QueueState) {
+        let at = self.layout.queue(slot);
+        self.memory.store(at + 1, low_word(state.id.0));
+        self.memory.store(at + 2, low_word(state.id.0 >> 64));
+        self.memory.store(at + layout::QUEUE_POSITION, state.position);
+        self.memory.store(at + layout::QUEUE_WRITTEN, state.written);
+        self.memory.store(at + 5, u64::from(state.pid) | u64::from(state.uid) << 32);
+        self.memory.store(at + 6, state.start_time);
+        self.write_name(at, &state.name);
+        // Last: a slot that is taken is complete.
+        self.memory.store(at, 1);
+    }
+
+    fn write_name(&self, queue: usize, name: &str) {
+        self.store_bytes(queue + 7, bounded_name(name).as_bytes());
+    }
+
+    /// Bytes behind a word with their length.
+    fn store_bytes(&self, at: usize, bytes: &[u8]) {
+        for (index, chunk) in bytes.chunks(8).enumerate() {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.memory.store(at + 1 + index, u64::from_le_bytes(word));
+        }
+        self.memory.store(at, bytes.len() as u64);
+    }
+
+    fn load_bytes(&self, at: usize, words: usize) -> Vec<u8> {
+        let length = usize::try_from(self.memory.load(at)).unwrap_or(0).min(words * 8);
+        let mut bytes: Vec<u8> =
+            (0..words).flat_map(|word| self.memory.load(at + 1 + word).to_le_bytes()).collect();
+        bytes.truncate(length);
+        bytes
+    }
+}
+
+const fn low_word(value: u128) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = value.to_le_bytes();
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+}
+
+const fn low_half(value: u64) -> u32 {
+    let [a, b, c, d, ..] = value.to_le_bytes();
+    u32::from_le_bytes([a, b, c, d])
+}

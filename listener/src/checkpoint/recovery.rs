@@ -1,0 +1,118 @@
+//! Recovery: what a listener finishes or undoes of the batch that its predecessor died in.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+
+use super::{Advance, Checkpoint, Extent, FileSlot, QueueSlot, layout};
+
+/// What was found at start.
+#[derive(Debug)]
+pub(crate) enum Recovery {
+    /// There was no state.
+    Fresh,
+    /// No batch was under way.
+    Clean,
+    /// A batch had been written as a whole; its positions are stored now.
+    Finished,
+    /// A batch had been written in part or not at all; its files are cut back to where it began.
+    Undone {
+        /// Files that could not be cut, so that some of their lines may come twice.
+        uncut: Vec<(PathBuf, io::Error)>,
+    },
+    /// The state was not readable and was put aside; lines of the last batch may come twice.
+    Damaged,
+}
+
+impl Checkpoint {
+    pub(super) fn recover(&mut self) -> Recovery {
+        if self.memory.load(layout::INTENT_OPEN) == 0 {
+            return Recovery::Clean;
+        }
+        let extents = self.read_extents();
+        let files: Vec<_> =
+            extents.iter().map(|extent| (*extent, self.open_file(extent.file))).collect();
+        let complete = files.iter().all(|(extent, (_, file))| {
+            file.as_ref().is_ok_and(|file| {
+                file.metadata().is_ok_and(|found| found.len() >= extent.offset + extent.len)
+            })
+        });
+        let recovery = if complete {
+            self.store_positions(&self.read_advances());
+            Recovery::Finished
+        } else {
+            let uncut = files
+                .into_iter()
+                .filter_map(|(extent, (path, file))| {
+                    let cut = file.and_then(|file| cut_back(&file, extent.offset));
+                    cut.err().map(|error| (path, error))
+                })
+                .collect();
+            Recovery::Undone { uncut }
+        };
+        self.clear_intent();
+        recovery
+    }
+
+    fn read_extents(&self) -> Vec<Extent> {
+        let count = self.intent_count(layout::INTENT_EXTENTS, self.layout.files);
+        (0..count)
+            .map(|index| {
+                let at = self.layout.extents() + index * layout::EXTENT_WORDS;
+                let file = usize::try_from(self.memory.load(at)).unwrap_or(usize::MAX);
+                Extent {
+                    file: FileSlot(file.min(self.layout.files - 1)),
+                    offset: self.memory.load(at + 1),
+                    len: self.memory.load(at + 2),
+                }
+            })
+            .collect()
+    }
+
+    fn read_advances(&self) -> Vec<Advance> {
+        let count = self.intent_count(layout::INTENT_ADVANCES, self.layout.queues);
+        (0..count)
+            .map(|index| {
+                let at = self.layout.advances() + index * layout::ADVANCE_WORDS;
+                let queue = usize::try_from(self.memory.load(at)).unwrap_or(usize::MAX);
+                Advance {
+                    queue: QueueSlot(queue.min(self.layout.queues - 1)),
+                    position: self.memory.load(at + 1),
+                    written: self.memory.load(at + 2),
+                    ends: self.memory.load(at + 3) != 0,
+                }
+            })
+            .collect()
+    }
+
+    fn intent_count(&self, at: usize, limit: usize) -> usize {
+        usize::try_from(self.memory.load(at)).unwrap_or(0).min(limit)
+    }
+
+    /// Opens a file of the intent, if the path still names the file that was written to.
+    fn open_file(&self, slot: FileSlot) -> (PathBuf, io::Result<File>) {
+        let at = self.layout.file(slot.0);
+        let bytes = self.load_bytes(at + 3, layout::FILE_WORDS - 4);
+        let path = PathBuf::from(std::ffi::OsString::from_vec(bytes));
+        let identity = (self.memory.load(at + 1), self.memory.load(at + 2));
+        let file = OpenOptions::new().write(true).open(&path).and_then(|file| {
+            let found = file.metadata()?;
+            if (found.dev(), found.ino()) == identity {
+                Ok(file)
+            } else {
+                Err(io::Error::other("the path names another file now"))
+            }
+        });
+        (path, file)
+    }
+}
+
+/// A file that is shorter already, because somebody truncated it, is left as it is.
+fn cut_back(file: &File, offset: u64) -> io::Result<()> {
+    if file.metadata()?.len() > offset {
+        file.set_len(offset)?;
+    }
+    Ok(())
+}

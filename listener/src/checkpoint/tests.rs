@@ -1,0 +1,129 @@
+//! The checkpoint's states, each left as a kill would leave it.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use fleetlog_protocol::message::QueueId;
+
+use super::*;
+
+fn state(number: u128) -> QueueState {
+    QueueState {
+        id: QueueId(number),
+        position: 0,
+        written: 0,
+        pid: 7,
+        uid: 8,
+        start_time: 9,
+        name: format!("worker {number}"),
+    }
+}
+
+fn log(folder: &Path, content: &str) -> (PathBuf, (u64, u64)) {
+    let path = folder.join("apps.log");
+    fs::write(&path, content).expect("a log");
+    let found = fs::metadata(&path).expect("its identity");
+    (path, (found.dev(), found.ino()))
+}
+
+/// A checkpoint with one queue and an open intent to write five bytes behind `before`.
+fn interrupted(folder: &Path, before: &str, after: &str) -> (PathBuf, Advance) {
+    let (path, identity) = log(folder, before);
+    let (mut checkpoint, _) = Checkpoint::open(folder).expect("a checkpoint");
+    let queue = checkpoint.add_queue(&state(1)).expect("a queue");
+    let file = checkpoint.add_file(&path, identity).expect("a file");
+    let advance = Advance { queue, position: 5, written: 5, ends: false };
+    let extent = Extent { file, offset: before.len() as u64, len: 5 };
+    checkpoint.open_intent(&[extent], &[advance]);
+    fs::write(&path, format!("{before}{after}")).expect("the write");
+    (path, advance)
+}
+
+#[test]
+fn a_batch_that_was_written_as_a_whole_is_finished() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, _) = interrupted(folder.path(), "old\n", "fresh");
+    let (checkpoint, recovery) = Checkpoint::open(folder.path()).expect("a checkpoint");
+    assert!(matches!(recovery, Recovery::Finished), "{recovery:?}");
+    assert_eq!(checkpoint.queues()[0].1.position, 5);
+    assert_eq!(fs::read_to_string(path).expect("the log"), "old\nfresh");
+}
+
+#[test]
+fn a_batch_that_was_written_in_part_is_cut_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, _) = interrupted(folder.path(), "old\n", "fre");
+    let (checkpoint, recovery) = Checkpoint::open(folder.path()).expect("a checkpoint");
+    assert!(matches!(&recovery, Recovery::Undone { uncut } if uncut.is_empty()), "{recovery:?}");
+    assert_eq!(checkpoint.queues()[0].1.position, 0);
+    assert_eq!(fs::read_to_string(path).expect("the log"), "old\n");
+}
+
+#[test]
+fn a_recovery_that_is_killed_can_be_done_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, _) = interrupted(folder.path(), "old\n", "fre");
+    fs::write(&path, "old\n").expect("cut, but the intent is still open");
+    let (_, recovery) = Checkpoint::open(folder.path()).expect("a checkpoint");
+    assert!(matches!(recovery, Recovery::Undone { .. }), "{recovery:?}");
+    let (_, recovery) = Checkpoint::open(folder.path()).expect("a checkpoint");
+    assert!(matches!(recovery, Recovery::Clean), "{recovery:?}");
+}
+
+#[test]
+fn a_file_that_is_another_one_now_is_never_cut() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, _) = interrupted(folder.path(), "old\n", "fre");
+    fs::rename(&path, folder.path().join("moved")).expect("moved away");
+    fs::write(&path, "somebody else's file").expect("another file");
+    let (_, recovery) = Checkpoint::open(folder.path()).expect("a checkpoint");
+    assert!(matches!(&recovery, Recovery::Undone { uncut } if uncut.len() == 1), "{recovery:?}");
+    assert_eq!(fs::read_to_string(path).expect("untouched"), "somebody else's file");
+}
+
+#[test]
+fn an_ended_queue_is_forgotten_with_its_last_batch() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut checkpoint, _) = Checkpoint::open(folder.path()).expect("a checkpoint");
+    let queue = checkpoint.add_queue(&state(1)).expect("a queue");
+    checkpoint.store_positions(&[Advance { queue, position: 3, written: 3, ends: true }]);
+    assert!(checkpoint.queues().is_empty());
+}
+
+#[test]
+fn the_state_grows_without_forgetting_anything() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, identity) = log(folder.path(), "");
+    let (mut checkpoint, _) = Checkpoint::open(folder.path()).expect("a checkpoint");
+    for number in 1..=1000 {
+        let slot = checkpoint.add_queue(&state(number)).expect("a queue");
+        let position = u64::try_from(number).expect("small");
+        checkpoint.store_positions(&[Advance { queue: slot, position, written: 1, ends: false }]);
+    }
+    for _ in 0..100 {
+        checkpoint.add_file(&path, identity).expect("a file");
+    }
+    drop(checkpoint);
+    let (checkpoint, recovery) = Checkpoint::open(folder.path()).expect("a checkpoint");
+    assert!(matches!(recovery, Recovery::Clean));
+    let queues = checkpoint.queues();
+    assert_eq!(queues.len(), 1000);
+    for (_, queue) in queues {
+        assert_eq!(u128::from(queue.position), queue.id.0);
+        assert_eq!(queue.name, format!("worker {}", queue.id.0));
+        assert_eq!((queue.pid, queue.uid, queue.start_time), (7, 8, 9));
+    }
+}
+
+#[test]
+fn a_damaged_state_is_put_aside_and_said() {
+    for damage in [&b""[..], b"short", b"0123456789abcdef", &[0; 4096], &[0xff; 4096]] {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("state"), damage).expect("damage");
+        let (checkpoint, recovery) = Checkpoint::open(folder.path()).expect("a checkpoint");
+        assert!(matches!(recovery, Recovery::Damaged), "{recovery:?}");
+        assert!(checkpoint.queues().is_empty());
+        assert_eq!(fs::read(folder.path().join("state.damaged")).expect("kept"), damage);
+    }
+}

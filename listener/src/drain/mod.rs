@@ -1,0 +1,455 @@
+//! The drain: from the connections through merge and format into the sinks.
+//!
+//! One thread, in rounds. A round reads the clock as its cut-off, then receives everything that
+//! was sent before it, merges by stamp what is not later than the cut-off, and commits batches.
+//! A record that was sent before another one was stamped is therefore in the same round or an
+//! earlier one: no effect stands before its cause.
+//!
+//! When a sink fails the drain pauses: it takes nothing more from the workers, answers commands,
+//! tries again, and goes on with the same batch.
+
+mod clock;
+mod merge;
+mod notice;
+mod queues;
+mod requests;
+mod status;
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use fleetlog_protocol::frame::Kind;
+use fleetlog_protocol::limits::BATCH_MAX;
+use fleetlog_protocol::message::{Ack, Drops, Receipt, Welcome};
+use fleetlog_protocol::stamp::{self, Stamp};
+
+use crate::checkpoint::{Checkpoint, Recovery};
+use crate::intake::{Intake, Introduction, Offence, Role, Token, WorkerLink};
+use crate::options::Options;
+use crate::ownership::Ownership;
+use crate::sink::{SinkError, Sinks};
+use crate::wake::{Wake, Wish};
+use clock::WallClock;
+use notice::{Notice, Notices};
+use queues::{QueueIndex, Queues};
+use requests::Requests;
+
+/// How often a failed write is tried again, and how soon a paused drain answers a command.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How often disconnected queues are asked whether their process still lives.
+const ORPHAN_CHECK: Duration = Duration::from_secs(30);
+
+/// How long a listener that ends waits for a command to take its receipt.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Why a drain can't go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DrainError {
+    /// Nobody reads an output any more.
+    #[error("nobody reads {0} any more")]
+    OutputClosed(SinkError),
+    /// A sink failed and the listener was told to end.
+    #[error("ended with unwritten records, because a sink fails: {0}")]
+    Unwritten(SinkError),
+    /// The system refused what the drain can't do without.
+    #[error("the listener can't watch its connections: {0}")]
+    System(#[from] io::Error),
+}
+
+/// Counts over the listener's life.
+#[derive(Debug, Default)]
+struct Totals {
+    written: u64,
+    dropped: Drops,
+    missing: u64,
+    truncated: u64,
+    doubles: u64,
+    died: u64,
+    offences: std::collections::BTreeMap<&'static str, u64>,
+}
+
+/// A sink that fails at the moment.
+#[derive(Debug)]
+struct Trouble {
+    error: SinkError,
+    retry_at: Instant,
+}
+
+#[derive(Debug)]
+pub(crate) struct Drain {
+    options: Options,
+    ownership: Ownership,
+    wake: Wake,
+    intake: Intake,
+    checkpoint: Checkpoint,
+    queues: Queues,
+    sinks: Sinks,
+    clock: WallClock,
+    notices: Notices,
+    totals: Totals,
+    requests: Requests,
+    /// Connections with bytes that were not looked at, or that wait for a later cut-off.
+    active: Vec<Token>,
+    trouble: Option<Trouble>,
+    orphan_check: Instant,
+    started: Instant,
+    worker_seen: bool,
+}
+
+impl Drain {
+    pub(crate) fn new(
+        options: Options,
+        ownership: Ownership,
+        wake: Wake,
+        mut checkpoint: Checkpoint,
+        recovery: &Recovery,
+    ) -> Result<Self, crate::ListenError> {
+        report_recovery(recovery);
+        let sinks = Sinks::open(&options, &mut checkpoint)?;
+        let intake = Intake::new(&ownership.socket, &wake)?;
+        let queues = Queues::restore(&checkpoint);
+        Ok(Self {
+            options,
+            ownership,
+            wake,
+            intake,
+            checkpoint,
+            queues,
+            sinks,
+            clock: WallClock::new(),
+            notices: Notices::new(),
+            totals: Totals::default(),
+            requests: Requests::default(),
+            active: Vec::new(),
+            trouble: None,
+            orphan_check: Instant::now(),
+            started: Instant::now(),
+            worker_seen: false,
+        })
+    }
+
+    /// Drains until somebody sends the sentinel, and gives the receipt.
+    pub(crate) fn run(mut self) -> Result<Receipt, DrainError> {
+        loop {
+            self.sleep()?;
+            let cutoff = stamp::now();
+            self.round(cutoff)?;
+            if self.stop_is_due(cutoff) || self.last_worker_is_gone() {
+                return self.end();
+            }
+            self.answer(cutoff);
+            if let (Some(trouble), true) = (&self.trouble, self.requests.stop_is_wanted()) {
+                // The records stay where they are: with their workers.
+                let source =
+                    io::Error::new(trouble.error.source.kind(), trouble.error.source.to_string());
+                let target = trouble.error.target.clone();
+                return Err(DrainError::Unwritten(SinkError { target, source }));
+            }
+        }
+    }
+
+    /// Waits for something to do.
+    fn sleep(&mut self) -> Result<(), DrainError> {
+        if let Some(trouble) = &self.trouble {
+            // Workers that can't be served would end a wait at once, again and again.
+            self.wake.wait_until(trouble.retry_at);
+            return Ok(());
+        }
+        if !self.active.is_empty() || self.requests.waits_for_a_round() {
+            return Ok(());
+        }
+        let deadline = [self.sinks.sync_due(), Some(self.orphan_check)].into_iter().flatten().min();
+        Ok(self.intake.wait(deadline)?)
+    }
+
+    fn round(&mut self, cutoff: Stamp) -> Result<(), DrainError> {
+        self.clock.refresh();
+        let (mut ready, mut refused) = (Vec::new(), Vec::new());
+        let paused = self.trouble.is_some();
+        let woken =
+            self.intake.collect(&self.ownership.socket, paused, &mut ready, &mut refused)?;
+        if woken.by_wake && self.wake.take() == Some(Wish::Stop) {
+            self.requests.stop_by_signal();
+        }
+        for offence in refused {
+            self.count_offence(&offence, None);
+        }
+        for token in ready {
+            self.introduce(token);
+            if let Some(connection) = self.intake.get(token)
+                && !std::mem::replace(&mut connection.listed, true)
+            {
+                self.active.push(token);
+            }
+        }
+        for token in self.intake.overdue() {
+            self.offend(token, &Offence::SilentHandshake);
+        }
+        let drained = self.drain(cutoff);
+        self.note_trouble(drained)?;
+        if let Some(hoarder) = self.intake.hoarder() {
+            self.offend(hoarder, &Offence::Hoarding);
+        }
+        Ok(())
+    }
+
+    /// What can fail for a sink's sake. An error leaves everything where the next round finds it.
+    fn drain(&mut self, cutoff: Stamp) -> Result<(), SinkError> {
+        if self.sinks.is_writing() {
+            self.commit()?;
+        }
+        self.merge(cutoff)?;
+        self.finish_ended()?;
+        self.look_for_orphans()?;
+        self.commit()?;
+        self.sinks.sync_if_due()
+    }
+
+    fn note_trouble(&mut self, drained: Result<(), SinkError>) -> Result<(), DrainError> {
+        match drained {
+            Ok(()) => {
+                if self.trouble.take().is_some() {
+                    tracing::info!("the sinks work again, the drain goes on");
+                }
+                Ok(())
+            }
+            Err(error) if error.is_closed() => Err(DrainError::OutputClosed(error)),
+            Err(error) => {
+                if self.trouble.is_none() {
+                    tracing::error!(%error, "a sink fails; the drain pauses and tries again");
+                }
+                self.trouble = Some(Trouble { error, retry_at: Instant::now() + PAUSE });
+                Ok(())
+            }
+        }
+    }
+
+    /// Lets a connection say who it is.
+    fn introduce(&mut self, token: Token) {
+        let Some(connection) = self.intake.get(token) else { return };
+        if !matches!(connection.role, Role::Unknown) {
+            return;
+        }
+        let introduction = match connection.introduction() {
+            Ok(Some(introduction)) => introduction,
+            Ok(None) => return,
+            Err(offence) => {
+                self.offend(token, &offence);
+                return;
+            }
+        };
+        let peer = connection.peer;
+        match introduction {
+            Introduction::Worker { queue, pid, first_seq, name } => {
+                let attached = self.queues.attach(queue, peer, pid, &name, &mut self.checkpoint);
+                match attached {
+                    Ok(index) => self.welcome(token, index, first_seq, &name),
+                    Err(error) => {
+                        tracing::warn!(pid, uid = peer.uid, %error, "a worker can't be taken in");
+                        self.intake.send(token, Kind::Refused, error.to_string().as_bytes());
+                        self.close(token);
+                    }
+                }
+            }
+            Introduction::Command(request) => {
+                connection.role = Role::Command;
+                self.intake.introduced(token);
+                self.requests.add(token, request);
+            }
+        }
+    }
+
+    fn welcome(&mut self, token: Token, index: QueueIndex, first_seq: u64, name: &str) {
+        self.worker_seen = true;
+        let Some(queue) = self.queues.get_mut(index) else { return };
+        queue.token = Some(token);
+        let acked = queue.position;
+        if let Some(connection) = self.intake.get(token) {
+            connection.role = Role::Worker(WorkerLink {
+                queue: index,
+                name: name.into(),
+                callsites: Vec::new(),
+                goodbye: None,
+            });
+        }
+        tracing::debug!(name, pid = queue.pid, acked, first_seq, "a worker is here");
+        self.intake.introduced(token);
+        let mut body = Vec::new();
+        Welcome { acked }.encode(&mut body);
+        self.intake.send(token, Kind::Welcome, &body);
+    }
+
+    /// Ends the queues of connections that are at their end.
+    fn finish_ended(&mut self) -> Result<(), SinkError> {
+        let mut index = 0;
+        while let Some(token) = self.active.get(index).copied() {
+            let Some(connection) = self.intake.get(token) else {
+                self.active.swap_remove(index);
+                continue;
+            };
+            if connection.has_more() {
+                index += 1;
+                continue;
+            }
+            if connection.ended {
+                self.finish(token)?;
+            } else {
+                connection.listed = false;
+                self.intake.settle(token);
+            }
+            self.active.swap_remove(index);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, token: Token) -> Result<(), SinkError> {
+        let Some(connection) = self.intake.get(token) else { return Ok(()) };
+        match &connection.role {
+            Role::Unknown => self.count_offence(&Offence::SilentHandshake, Some(token)),
+            Role::Command => {}
+            Role::Worker(link) => {
+                let (queue, left) = (link.queue, link.goodbye.is_some());
+                self.prepare_notice(queue)?;
+                self.unlink(queue, left);
+            }
+        }
+        self.close(token);
+        Ok(())
+    }
+
+    /// One connection less speaks for a queue. `left` = the worker said goodbye.
+    fn unlink(&mut self, index: QueueIndex, left: bool) {
+        let Some(queue) = self.queues.get_mut(index) else { return };
+        queue.links = queue.links.saturating_sub(1);
+        if queue.links > 0 {
+            return;
+        }
+        queue.token = None;
+        if left {
+            self.queues.end(index);
+        } else {
+            self.bury(index);
+        }
+    }
+
+    /// A worker's process is gone and did not take leave: that is worth a line.
+    fn bury(&mut self, index: QueueIndex) {
+        let Some(queue) = self.queues.get(index) else { return };
+        if queue.written > 0 {
+            self.totals.died += 1;
+            let notice = Notice::Died { records: queue.written };
+            self.write_notice(index, &notice, stamp::now());
+        }
+        self.queues.end(index);
+    }
+
+    fn look_for_orphans(&mut self) -> Result<(), SinkError> {
+        if Instant::now() < self.orphan_check {
+            return Ok(());
+        }
+        for index in self.queues.orphans() {
+            self.prepare_notice(index)?;
+            self.bury(index);
+        }
+        self.orphan_check = Instant::now() + ORPHAN_CHECK;
+        Ok(())
+    }
+
+    /// Writes the batch, moves the queues, and tells the workers.
+    fn commit(&mut self) -> Result<(), SinkError> {
+        let advances = self.queues.advances();
+        if advances.is_empty() && self.sinks.buffered() == 0 {
+            return Ok(());
+        }
+        self.sinks.commit(&self.checkpoint, &advances)?;
+        let intake = &mut self.intake;
+        self.queues.committed(|token, seq| {
+            let mut body = Vec::new();
+            Ack { seq }.encode(&mut body);
+            intake.send(token, Kind::Ack, &body);
+        });
+        Ok(())
+    }
+
+    fn commit_if_full(&mut self) -> Result<(), SinkError> {
+        if self.sinks.buffered() >= BATCH_MAX { self.commit() } else { Ok(()) }
+    }
+
+    /// Cuts a connection off for what it did. What it sent before stands.
+    fn offend(&mut self, token: Token, offence: &Offence) {
+        self.count_offence(offence, Some(token));
+        self.intake.send(token, Kind::Refused, offence.to_string().as_bytes());
+        let queue = self.intake.get(token).and_then(|connection| match &connection.role {
+            Role::Worker(link) => Some(link.queue),
+            Role::Unknown | Role::Command => None,
+        });
+        if let Some(index) = queue {
+            // Without the file the line has no place; the diagnostics have told it already.
+            let _ = self.prepare_notice(index);
+            self.unlink(index, false);
+        }
+        self.close(token);
+    }
+
+    fn count_offence(&mut self, offence: &Offence, token: Option<Token>) {
+        let count = self.totals.offences.entry(offence.kind()).or_default();
+        *count += 1;
+        let peer = token.and_then(|token| self.intake.get(token)).map(|connection| connection.peer);
+        let (pid, uid) = peer.map_or((0, 0), |peer| (peer.pid, peer.uid));
+        // A flood of offences must not become a flood of diagnostics: the 1st, 2nd, 4th, 8th ...
+        if count.is_power_of_two() {
+            tracing::warn!(pid, uid, count = *count, "a client was cut off: {offence}");
+        }
+    }
+
+    fn close(&mut self, token: Token) {
+        self.requests.forget(token);
+        self.intake.close(token);
+    }
+
+    fn last_worker_is_gone(&self) -> bool {
+        self.options.exit_with_last_worker
+            && self.worker_seen
+            && self.trouble.is_none()
+            && self.active.is_empty()
+            && self.queues.iter().all(|queue| queue.links == 0)
+            && !self.intake.has_strangers()
+    }
+
+    /// The end: everything is written; sync, give the receipt, let go.
+    fn end(mut self) -> Result<Receipt, DrainError> {
+        self.sinks.sync_all().map_err(DrainError::Unwritten)?;
+        let receipt = self.receipt();
+        let tokens = self.requests.answer_stop(&receipt, &mut self.intake);
+        let deadline = Instant::now() + FAREWELL;
+        for token in tokens {
+            self.intake.flush_until(token, deadline);
+        }
+        Ok(receipt)
+    }
+}
+
+fn report_recovery(recovery: &Recovery) {
+    match recovery {
+        Recovery::Fresh | Recovery::Clean => {}
+        Recovery::Finished => {
+            tracing::info!("the last listener was killed behind a write; its batch is finished");
+        }
+        Recovery::Undone { uncut } => {
+            tracing::info!("the last listener was killed in a write; its batch is undone");
+            for (path, error) in uncut {
+                tracing::warn!(
+                    path = %path.display(),
+                    %error,
+                    "an unfinished batch can't be undone in this file: lines may stand twice"
+                );
+            }
+        }
+        Recovery::Damaged => tracing::warn!(
+            "the checkpoint was not readable and is kept as `state.damaged`: the last lines of \
+             live workers may stand twice"
+        ),
+    }
+}

@@ -1,0 +1,240 @@
+//! Queues: what the listener knows of each worker's queue, beside the checkpoint's copy of it.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+
+use fleetlog_protocol::message::{Drops, QueueId, Receipt, WorkerAccount};
+use fleetlog_protocol::stamp::Stamp;
+
+use crate::checkpoint::{Advance, Checkpoint, QueueSlot, QueueState};
+use crate::intake::Token;
+use crate::intake::peer::{self, Peer};
+
+/// A queue's number while the listener knows it.
+pub(crate) type QueueIndex = usize;
+
+#[derive(Debug)]
+pub(crate) struct Queue {
+    pub(crate) name: Arc<str>,
+    pub(crate) pid: u32,
+    pub(crate) uid: u32,
+    /// The last sequence number that is in a batch.
+    pub(crate) position: u64,
+    /// Records that are in a batch.
+    pub(crate) written: u64,
+    pub(crate) dropped: Drops,
+    /// Sequence numbers that were skipped without a report.
+    pub(crate) missing: u64,
+    /// The connection that speaks for it, and how many there are.
+    pub(crate) token: Option<Token>,
+    pub(crate) links: u32,
+    pub(crate) last_record: Stamp,
+    id: QueueId,
+    slot: QueueSlot,
+    start_time: u64,
+    acked: u64,
+    dirty: bool,
+    ends: bool,
+}
+
+impl Queue {
+    /// Whether the process that logged is still the one it was.
+    fn process_lives(&self) -> bool {
+        self.pid == 0 || peer::start_time(self.pid).is_some_and(|start| start == self.start_time)
+    }
+
+    fn account(&self) -> WorkerAccount {
+        WorkerAccount {
+            name: self.name.to_string(),
+            pid: self.pid,
+            written: self.written,
+            dropped: self.dropped,
+        }
+    }
+}
+
+/// All queues that may still have something to say.
+#[derive(Debug, Default)]
+pub(crate) struct Queues {
+    list: Vec<Option<Queue>>,
+    by_id: HashMap<QueueId, QueueIndex>,
+    dirty: Vec<QueueIndex>,
+    /// The accounts of queues that ended, in the order of their end.
+    ended: Vec<WorkerAccount>,
+    pub(crate) seen: u64,
+}
+
+impl Queues {
+    /// The queues that an earlier listener knew.
+    pub(crate) fn restore(checkpoint: &Checkpoint) -> Self {
+        let mut queues = Self::default();
+        for (slot, state) in checkpoint.queues() {
+            queues.insert(slot, &state);
+        }
+        queues
+    }
+
+    /// The queue of a worker that said hello, known or new.
+    pub(crate) fn attach(
+        &mut self,
+        id: QueueId,
+        peer: Peer,
+        claimed_pid: u32,
+        name: &str,
+        checkpoint: &mut Checkpoint,
+    ) -> io::Result<QueueIndex> {
+        // A peer outside of our pid namespace has no pid there; its own word is better than none.
+        let pid = if peer.pid == 0 { claimed_pid } else { peer.pid };
+        let known = self.by_id.get(&id).copied();
+        let index = match known {
+            // Whoever learned another user's identity still can't speak in his name.
+            Some(index) if self.list[index].as_ref().is_some_and(|queue| queue.uid != peer.uid) => {
+                return Err(io::Error::new(
+                    io::ErrorKind::PermissionDenied,
+                    "the queue belongs to another uid",
+                ));
+            }
+            Some(index) => index,
+            None => {
+                let start_time = peer::start_time(pid).unwrap_or(0);
+                let state = QueueState {
+                    id,
+                    position: 0,
+                    written: 0,
+                    pid,
+                    uid: peer.uid,
+                    start_time,
+                    name: name.to_owned(),
+                };
+                let slot = checkpoint.add_queue(&state)?;
+                self.seen += 1;
+                self.insert(slot, &state)
+            }
+        };
+        if let Some(queue) = &mut self.list[index] {
+            queue.links += 1;
+        }
+        Ok(index)
+    }
+
+    fn insert(&mut self, slot: QueueSlot, state: &QueueState) -> QueueIndex {
+        let queue = Queue {
+            name: state.name.as_str().into(),
+            pid: state.pid,
+            uid: state.uid,
+            position: state.position,
+            written: state.written,
+            dropped: Drops::default(),
+            missing: 0,
+            token: None,
+            links: 0,
+            last_record: 0,
+            id: state.id,
+            slot,
+            start_time: state.start_time,
+            acked: state.position,
+            dirty: false,
+            ends: false,
+        };
+        let index = self.list.iter().position(Option::is_none).unwrap_or(self.list.len());
+        if index == self.list.len() {
+            self.list.push(None);
+        }
+        self.list[index] = Some(queue);
+        self.by_id.insert(state.id, index);
+        index
+    }
+
+    pub(crate) fn get(&self, index: QueueIndex) -> Option<&Queue> {
+        self.list.get(index)?.as_ref()
+    }
+
+    pub(crate) fn get_mut(&mut self, index: QueueIndex) -> Option<&mut Queue> {
+        self.list.get_mut(index)?.as_mut()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Queue> {
+        self.list.iter().flatten()
+    }
+
+    /// The queue has another name.
+    pub(crate) fn rename(&mut self, index: QueueIndex, name: &Arc<str>, checkpoint: &Checkpoint) {
+        if let Some(queue) = self.get_mut(index)
+            && queue.name != *name
+        {
+            queue.name = Arc::clone(name);
+            checkpoint.rename_queue(queue.slot, name);
+        }
+    }
+
+    /// The queue moved within the current batch.
+    pub(crate) fn mark_dirty(&mut self, index: QueueIndex) {
+        if let Some(queue) = self.list.get_mut(index).and_then(Option::as_mut)
+            && !queue.dirty
+        {
+            queue.dirty = true;
+            self.dirty.push(index);
+        }
+    }
+
+    /// The queue ends with the current batch.
+    pub(crate) fn end(&mut self, index: QueueIndex) {
+        self.mark_dirty(index);
+        if let Some(queue) = self.get_mut(index) {
+            queue.ends = true;
+        }
+    }
+
+    /// What the current batch does to the queues.
+    pub(crate) fn advances(&self) -> Vec<Advance> {
+        self.dirty
+            .iter()
+            .filter_map(|index| self.get(*index))
+            .map(|queue| Advance {
+                queue: queue.slot,
+                position: queue.position,
+                written: queue.written,
+                ends: queue.ends,
+            })
+            .collect()
+    }
+
+    /// The batch is in the files. Calls back with each connection that should hear of it.
+    pub(crate) fn committed(&mut self, mut acknowledge: impl FnMut(Token, u64)) {
+        for index in std::mem::take(&mut self.dirty) {
+            let Some(queue) = self.get_mut(index) else { continue };
+            queue.dirty = false;
+            if let Some(token) = queue.token.filter(|_| queue.position > queue.acked) {
+                acknowledge(token, queue.position);
+            }
+            queue.acked = queue.position;
+            if queue.ends {
+                let account = queue.account();
+                self.by_id.remove(&self.list[index].take().map_or(QueueId(0), |queue| queue.id));
+                self.keep(account);
+            }
+        }
+    }
+
+    fn keep(&mut self, account: WorkerAccount) {
+        // Enough to name the workers of any fleet that a person reads about one by one.
+        if self.ended.len() < 2048 {
+            self.ended.push(account);
+        }
+    }
+
+    /// Queues without a connection whose process is gone.
+    pub(crate) fn orphans(&self) -> Vec<QueueIndex> {
+        let orphaned = |queue: &Queue| queue.links == 0 && !queue.ends && !queue.process_lives();
+        (0..self.list.len())
+            .filter(|index| self.list[*index].as_ref().is_some_and(orphaned))
+            .collect()
+    }
+
+    /// Adds the accounts of all workers to a receipt.
+    pub(crate) fn settle_accounts(&self, receipt: &mut Receipt) {
+        receipt.accounts.extend_from_slice(&self.ended);
+        receipt.accounts.extend(self.iter().map(Queue::account));
+    }
+}

@@ -1,0 +1,128 @@
+//! Requests of commands, until they are answered.
+//!
+//! A request is answered after a round whose cut-off is later than its arrival: what was logged
+//! before it is then in the files.
+
+use std::time::{Duration, Instant};
+
+use fleetlog_protocol::frame::Kind;
+use fleetlog_protocol::message::{Receipt, Reply, Request};
+use fleetlog_protocol::stamp::{self, Stamp};
+
+use super::Drain;
+use crate::intake::{Intake, Token};
+
+/// How often a waiting command hears that its request is under way.
+const PROGRESS: Duration = Duration::from_millis(200);
+
+#[derive(Debug)]
+struct Waiting {
+    token: Token,
+    request: Request,
+    arrived: Stamp,
+    written_before: Option<u64>,
+    progress_at: Instant,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    waiting: Vec<Waiting>,
+    signalled: Option<Stamp>,
+}
+
+impl Requests {
+    pub(super) fn add(&mut self, token: Token, request: Request) {
+        self.waiting.push(Waiting {
+            token,
+            request,
+            arrived: stamp::now(),
+            written_before: None,
+            progress_at: Instant::now() + PROGRESS,
+        });
+    }
+
+    /// A signal or the embedding program sent the sentinel.
+    pub(super) fn stop_by_signal(&mut self) {
+        self.signalled.get_or_insert_with(stamp::now);
+    }
+
+    /// The command went away.
+    pub(super) fn forget(&mut self, token: Token) {
+        self.waiting.retain(|waiting| waiting.token != token);
+    }
+
+    pub(super) const fn waits_for_a_round(&self) -> bool {
+        !self.waiting.is_empty() || self.signalled.is_some()
+    }
+
+    pub(super) fn stop_is_wanted(&self) -> bool {
+        self.signalled.is_some()
+            || self.waiting.iter().any(|waiting| waiting.request == Request::Stop)
+    }
+
+    fn stop_arrived(&self) -> Option<Stamp> {
+        let stops = self.waiting.iter().filter(|waiting| waiting.request == Request::Stop);
+        stops.map(|waiting| waiting.arrived).chain(self.signalled).min()
+    }
+
+    /// Sends the receipt to whoever sent the sentinel.
+    pub(super) fn answer_stop(&mut self, receipt: &Receipt, intake: &mut Intake) -> Vec<Token> {
+        let reply = Reply::Stopped(Box::new(receipt.clone()));
+        let mut body = Vec::new();
+        reply.encode(&mut body);
+        let (stops, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|waiting| waiting.request == Request::Stop);
+        self.waiting = others;
+        let tokens: Vec<Token> = stops.iter().map(|waiting| waiting.token).collect();
+        for token in &tokens {
+            intake.send(*token, Kind::Reply, &body);
+        }
+        tokens
+    }
+}
+
+impl Drain {
+    /// Whether the sentinel came before the cut-off and everything before it is written.
+    pub(super) fn stop_is_due(&self, cutoff: Stamp) -> bool {
+        self.trouble.is_none()
+            && self.requests.stop_arrived().is_some_and(|arrived| arrived <= cutoff)
+    }
+
+    /// Answers what a round with this cut-off answers.
+    pub(super) fn answer(&mut self, cutoff: Stamp) {
+        let mut index = 0;
+        while index < self.requests.waiting.len() {
+            let waiting = &mut self.requests.waiting[index];
+            let before = *waiting.written_before.get_or_insert(self.totals.written);
+            let (token, request) = (waiting.token, waiting.request);
+            let drained = waiting.arrived <= cutoff && self.trouble.is_none();
+            let reply = match request {
+                Request::Status => Some(Reply::Status(self.status())),
+                Request::Sync if drained => Some(match self.sinks.sync_all() {
+                    Ok(()) => Reply::Synced { written: self.totals.written },
+                    Err(error) => Reply::Failed(format!("can't make the lines durable: {error}")),
+                }),
+                Request::Sync | Request::Stop => None,
+            };
+            if let Some(reply) = reply {
+                self.requests.waiting.remove(index);
+                self.reply(token, &reply);
+                continue;
+            }
+            let waiting = &mut self.requests.waiting[index];
+            if Instant::now() >= waiting.progress_at {
+                waiting.progress_at = Instant::now() + PROGRESS;
+                let written = self.totals.written - before;
+                self.reply(token, &Reply::Pending { written });
+            }
+            index += 1;
+        }
+    }
+
+    fn reply(&mut self, token: Token, reply: &Reply) {
+        let mut body = Vec::new();
+        reply.encode(&mut body);
+        self.intake.send(token, Kind::Reply, &body);
+    }
+}

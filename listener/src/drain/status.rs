@@ -1,0 +1,111 @@
+//! What the listener tells about itself: the status as JSON, and the receipt.
+
+use fleetlog_protocol::limits::CONTROL_REPLY_WORKERS_MAX;
+use fleetlog_protocol::message::{Drops, Receipt};
+use fleetlog_protocol::stamp;
+use serde_json::{Map, Value, json};
+
+use super::Drain;
+use super::queues::Queue;
+
+impl Drain {
+    /// The state of the fleet as JSON text.
+    pub(super) fn status(&self) -> String {
+        let bytes: u64 = self.sinks.status().iter().map(|sink| sink.bytes).sum();
+        let lines: u64 = self.sinks.status().iter().map(|sink| sink.lines).sum();
+        let trouble = self.trouble.as_ref().map(|trouble| &trouble.error);
+        let sinks: Vec<Value> = self
+            .sinks
+            .status()
+            .into_iter()
+            .map(|sink| {
+                let error = trouble
+                    .filter(|error| error.target == sink.target)
+                    .map(|error| error.source.to_string());
+                json!({
+                    "target": sink.target,
+                    "format": sink.format,
+                    "filter": sink.filter,
+                    "lines": sink.lines,
+                    "bytes": sink.bytes,
+                    "error": error,
+                })
+            })
+            .collect();
+        let connected = self.queues.iter().filter(|queue| queue.links > 0).count();
+        let workers: Vec<Value> =
+            self.queues.iter().take(CONTROL_REPLY_WORKERS_MAX).map(worker).collect();
+        json!({
+            "listener": {
+                "pid": std::process::id(),
+                "uptime_seconds": self.started.elapsed().as_secs_f64(),
+                "run_dir": self.ownership.run_dir,
+                "version": env!("CARGO_PKG_VERSION"),
+                "paused": trouble.map(ToString::to_string),
+            },
+            "totals": {
+                "workers": self.queues.seen,
+                "connected": connected,
+                "died": self.totals.died,
+                "written": self.totals.written,
+                "lines": lines,
+                "bytes": bytes,
+                "dropped": drops(&self.totals.dropped),
+                "missing": self.totals.missing,
+                "truncated": self.totals.truncated,
+                "doubles": self.totals.doubles,
+                "offences": self.totals.offences.values().sum::<u64>(),
+            },
+            "workers": workers,
+            "sinks": sinks,
+            "clients": {
+                "connections": self.intake.len(),
+                "offences": self.totals.offences,
+            },
+        })
+        .to_string()
+    }
+
+    /// The account at the end.
+    pub(super) fn receipt(&self) -> Receipt {
+        let sinks = self.sinks.status();
+        let mut receipt = Receipt {
+            pid: std::process::id(),
+            uptime: self.started.elapsed(),
+            workers: self.queues.seen,
+            died: self.totals.died,
+            written: self.totals.written,
+            lines: sinks.iter().map(|sink| sink.lines).sum(),
+            bytes: sinks.iter().map(|sink| sink.bytes).sum(),
+            dropped: self.totals.dropped,
+            missing: self.totals.missing,
+            truncated: self.totals.truncated,
+            doubles: self.totals.doubles,
+            offences: self.totals.offences.values().sum(),
+            accounts: Vec::new(),
+        };
+        self.queues.settle_accounts(&mut receipt);
+        receipt
+    }
+}
+
+fn worker(queue: &Queue) -> Value {
+    let last = (queue.last_record > 0)
+        .then(|| stamp::now().saturating_sub(queue.last_record) as f64 / 1e9);
+    json!({
+        "name": &*queue.name,
+        "pid": queue.pid,
+        "uid": queue.uid,
+        "connected": queue.links > 0,
+        "transport": "socket",
+        "attempted": queue.written.saturating_add(queue.dropped.total()),
+        "written": queue.written,
+        "dropped": drops(&queue.dropped),
+        "missing": queue.missing,
+        "seconds_since_last": last,
+    })
+}
+
+fn drops(drops: &Drops) -> Map<String, Value> {
+    drops.by_reason().map(|(reason, count)| (reason.as_str().to_owned(), count.into())).collect()
+}

@@ -1,0 +1,314 @@
+//! One connection: from bytes to the next sequenced frame.
+//!
+//! A connection says who it is with its first frame and is from then on a worker or a command.
+//! Whatever is wrong with its bytes is an [`Offence`] that costs this connection alone; the
+//! frames before it count.
+
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
+use std::sync::Arc;
+use std::time::Instant;
+
+use fleetlog_protocol::DecodeError;
+use fleetlog_protocol::callsite::Callsite;
+use fleetlog_protocol::frame::{self, Kind, PREFACE};
+use fleetlog_protocol::limits::{CALLSITES_MAX, HANDSHAKE_MAX};
+use fleetlog_protocol::message::{Goodbye, Hello, Name, QueueId, Request};
+use fleetlog_protocol::record::stamp_of;
+use fleetlog_protocol::stamp::{self, Stamp};
+use interprocess::os::unix::uds_local_socket::Stream;
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, recv, send};
+
+use super::buffer::{ReadBuffer, Spare};
+use super::peer::Peer;
+use crate::sink::SinkMask;
+
+/// What a client did wrong.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Offence {
+    #[error("malformed bytes: {0}")]
+    Malformed(#[from] DecodeError),
+    #[error("a frame of kind {0:?} that has no place there")]
+    Misplaced(Kind),
+    #[error("more than {HANDSHAKE_MAX} bytes without saying who it is")]
+    EndlessHandshake,
+    #[error("it did not say who it is in time")]
+    SilentHandshake,
+    #[error("it ended in the middle of a frame")]
+    Torn,
+    #[error("a record of callsite {0}, which it never defined")]
+    UnknownCallsite(u32),
+    #[error("a callsite number {0}, beyond the limit of {CALLSITES_MAX}")]
+    CallsiteNumber(u32),
+    #[error("too many connections of uid {0}")]
+    TooManyOfUid(u32),
+    #[error("too many connections")]
+    TooMany,
+    #[error("it holds too much of the listener's memory with an unfinished frame")]
+    Hoarding,
+}
+
+impl Offence {
+    /// The kind, for counters.
+    pub(crate) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Malformed(DecodeError::NotFleetlog) => "garbage",
+            Self::Malformed(_) | Self::Misplaced(_) => "malformed",
+            Self::EndlessHandshake | Self::SilentHandshake => "handshake",
+            Self::Torn => "torn",
+            Self::UnknownCallsite(_) | Self::CallsiteNumber(_) => "callsite",
+            Self::TooManyOfUid(_) | Self::TooMany => "too_many",
+            Self::Hoarding => "hoarding",
+        }
+    }
+}
+
+/// A callsite as a connection defined it, with the sinks that want its records.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) callsite: Callsite,
+    pub(crate) sinks: SinkMask,
+}
+
+/// What a connection turned out to be.
+#[derive(Debug)]
+pub(crate) enum Role {
+    /// It has not said it yet.
+    Unknown,
+    /// A worker's queue.
+    Worker(WorkerLink),
+    /// A command that asked something.
+    Command,
+}
+
+/// A worker's end of its queue.
+#[derive(Debug)]
+pub(crate) struct WorkerLink {
+    /// Its place among the listener's queues.
+    pub(crate) queue: usize,
+    pub(crate) name: Arc<str>,
+    pub(crate) callsites: Vec<Option<Known>>,
+    /// The last sequence number that the worker said it used, when it took leave.
+    pub(crate) goodbye: Option<u64>,
+}
+
+/// How a connection introduced itself.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Introduction {
+    Worker { queue: QueueId, pid: u32, first_seq: u64, name: String },
+    Command(Request),
+}
+
+#[derive(Debug)]
+pub(crate) struct Connection {
+    stream: Stream,
+    pub(crate) peer: Peer,
+    pub(crate) role: Role,
+    pub(crate) since: Instant,
+    buffer: ReadBuffer,
+    outbox: Vec<u8>,
+    /// The peer sends no more.
+    pub(crate) ended: bool,
+    /// It is on the drain's list of connections to look at.
+    pub(crate) listed: bool,
+    last_stamp: Stamp,
+    read_at: Stamp,
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
+impl Connection {
+    pub(crate) fn new(stream: Stream) -> Self {
+        Self {
+            peer: Peer::of(&stream),
+            stream,
+            role: Role::Unknown,
+            since: Instant::now(),
+            buffer: ReadBuffer::default(),
+            outbox: Vec::new(),
+            ended: false,
+            listed: false,
+            last_stamp: 0,
+            read_at: 0,
+        }
+    }
+
+    /// Receives what is there, at most `limit` bytes: more can't have been sent before the call.
+    pub(crate) fn receive(&mut self, limit: usize, spare: &mut Spare) {
+        let mut received = 0;
+        while received < limit && !self.ended {
+            let room = self.buffer.room(spare);
+            let size = room.len();
+            match recv(self.stream.as_fd().as_raw_fd(), room, MsgFlags::MSG_DONTWAIT) {
+                Ok(0) => self.ended = true,
+                Ok(len) => {
+                    self.buffer.received(len);
+                    received += len;
+                    if len < size {
+                        break;
+                    }
+                }
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => break,
+                // The peer went away with our acknowledgements unread; its own bytes came first.
+                Err(_) => self.ended = true,
+            }
+        }
+        self.read_at = stamp::now();
+    }
+
+    /// Reads how the connection introduces itself, once enough bytes are there.
+    pub(crate) fn introduction(&mut self) -> Result<Option<Introduction>, Offence> {
+        let bytes = self.buffer.bytes();
+        let seen = bytes.len().min(PREFACE.len());
+        if bytes[..seen] != PREFACE[..seen] {
+            return Err(DecodeError::NotFleetlog.into());
+        }
+        let frame = match bytes.get(PREFACE.len()..) {
+            Some(rest) => frame::take(rest)?,
+            None => None,
+        };
+        let Some(frame) = frame else {
+            return match (bytes.len() > HANDSHAKE_MAX, self.ended && !bytes.is_empty()) {
+                (true, _) => Err(Offence::EndlessHandshake),
+                (_, true) => Err(Offence::Torn),
+                _ => Ok(None),
+            };
+        };
+        let introduction = match frame.kind {
+            Kind::Hello => {
+                let hello = Hello::decode(frame.body)?;
+                Introduction::Worker {
+                    queue: hello.queue,
+                    pid: hello.pid,
+                    first_seq: hello.first_seq,
+                    name: hello.name.to_owned(),
+                }
+            }
+            Kind::Request => Introduction::Command(Request::decode(frame.body)?),
+            kind => return Err(Offence::Misplaced(kind)),
+        };
+        let len = PREFACE.len() + frame.len;
+        self.buffer.consume(len);
+        Ok(Some(introduction))
+    }
+
+    /// Takes in what stands before the next sequenced frame and returns that frame's stamp;
+    /// `None` while it is incomplete. `interested` tells which sinks want a callsite.
+    ///
+    /// A connection's stamps never go back, and none is later than its arrival: a clock that
+    /// says otherwise is the sender's invention and must not hold up the others.
+    pub(crate) fn next_stamp(
+        &mut self,
+        interested: impl Fn(&Callsite) -> SinkMask,
+    ) -> Result<Option<Stamp>, Offence> {
+        let Role::Worker(link) = &mut self.role else { return Ok(None) };
+        loop {
+            let Some(frame) = frame::take(self.buffer.bytes())? else {
+                return if self.ended && self.buffer.len() > 0 {
+                    Err(Offence::Torn)
+                } else {
+                    Ok(None)
+                };
+            };
+            match frame.kind {
+                kind if kind.is_sequenced() => {
+                    let (_, stamp) = stamp_of(frame.body)
+                        .ok_or(DecodeError::Truncated("a sequence number and a stamp"))?;
+                    let stamp = stamp.min(self.read_at).max(self.last_stamp);
+                    return Ok(Some(stamp));
+                }
+                Kind::Callsite => link.define(frame.body, &interested)?,
+                Kind::Name => {
+                    link.name = Name::decode(frame.body).map(|Name { name }| name)?.into()
+                }
+                Kind::Goodbye => link.goodbye = Some(Goodbye::decode(frame.body)?.last_seq),
+                kind => return Err(Offence::Misplaced(kind)),
+            }
+            let len = frame.len;
+            self.buffer.consume(len);
+        }
+    }
+
+    /// The sequenced frame that [`next_stamp`](Self::next_stamp) found, and who sent it.
+    pub(crate) fn front(&self) -> Option<(frame::Frame<'_>, &WorkerLink)> {
+        let Role::Worker(link) = &self.role else { return None };
+        let frame = frame::take(self.buffer.bytes()).ok()??;
+        Some((frame, link))
+    }
+
+    /// Leaves that frame behind.
+    pub(crate) fn advance(&mut self, len: usize, stamp: Stamp) {
+        self.buffer.consume(len);
+        self.last_stamp = stamp;
+        if let Role::Worker(link) = &mut self.role {
+            // Whoever still logs has not left.
+            link.goodbye = None;
+        }
+    }
+
+    /// Whether the drain has more to do with what was received.
+    pub(crate) fn has_more(&self) -> bool {
+        matches!(self.role, Role::Worker(_))
+            && !matches!(frame::take(self.buffer.bytes()), Ok(None))
+    }
+
+    /// Bytes that were received and not used.
+    pub(crate) const fn unused(&self) -> usize {
+        self.buffer.len()
+    }
+
+    pub(crate) fn settle(&mut self, spare: &mut Spare) {
+        self.buffer.settle(spare);
+    }
+
+    /// Sends a frame as far as the peer takes it now and keeps the rest. Returns whether some
+    /// is left.
+    pub(crate) fn send(&mut self, kind: Kind, body: &[u8]) -> bool {
+        frame::put(kind, body, &mut self.outbox);
+        self.flush()
+    }
+
+    /// Sends what is left and returns whether the peer must read first. A peer that is gone takes no more.
+    pub(crate) fn flush(&mut self) -> bool {
+        let mut sent = 0;
+        while sent < self.outbox.len() {
+            let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+            match send(self.stream.as_fd().as_raw_fd(), &self.outbox[sent..], flags) {
+                Ok(len) => sent += len,
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => break,
+                Err(_) => sent = self.outbox.len(),
+            }
+        }
+        self.outbox.drain(..sent);
+        !self.outbox.is_empty()
+    }
+}
+
+impl WorkerLink {
+    fn define(
+        &mut self,
+        body: &[u8],
+        interested: impl Fn(&Callsite) -> SinkMask,
+    ) -> Result<(), Offence> {
+        let (number, definition) =
+            body.split_first_chunk().ok_or(DecodeError::Truncated("a callsite's number"))?;
+        let number = u32::from_le_bytes(*number);
+        let index = number as usize;
+        if index == 0 || index > CALLSITES_MAX {
+            return Err(Offence::CallsiteNumber(number));
+        }
+        let callsite = Callsite::decode(definition)?;
+        if self.callsites.len() <= index {
+            self.callsites.resize_with(index + 1, || None);
+        }
+        let sinks = interested(&callsite);
+        self.callsites[index] = Some(Known { callsite, sinks });
+        Ok(())
+    }
+}

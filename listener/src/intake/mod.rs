@@ -1,0 +1,307 @@
+//! Intake: accept, identify, receive.
+//!
+//! Everything happens in the drain's thread and nothing waits for a client. A drain asks for all
+//! bytes that were sent before its cut-off: new connections are accepted first, then every
+//! connection that has bytes is read until it is empty, or as far as a kernel buffer can have
+//! held. Memory is bounded: by the number of connections, by the handshake's limit for those
+//! that have not said who they are, and in sum for those that hold unfinished frames.
+
+mod buffer;
+mod connection;
+pub(crate) mod peer;
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::os::fd::AsFd as _;
+use std::time::{Duration, Instant};
+
+use fleetlog_protocol::limits::{CONNECTIONS_MAX, CONNECTIONS_PER_UID_MAX};
+use interprocess::local_socket::traits::Listener as _;
+use interprocess::os::unix::uds_local_socket::Listener as Socket;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+
+use crate::wake::Wake;
+use buffer::Spare;
+pub(crate) use connection::{Connection, Introduction, Offence, Role, WorkerLink};
+
+/// Unfinished frames of all connections together, in bytes.
+const UNFINISHED_MAX: usize = 64 << 20;
+
+/// Who has not said who it is by then never will.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A second after a failed accept (out of descriptors), connections may have gone.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
+const TOKEN_SOCKET: u64 = u64::MAX;
+const TOKEN_WAKE: u64 = u64::MAX - 1;
+
+/// A connection's number while it lives.
+pub(crate) type Token = usize;
+
+/// Why the intake woke up.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Woken {
+    /// A signal or another thread wants something.
+    pub(crate) by_wake: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Intake {
+    epoll: Epoll,
+    connections: Vec<Option<Connection>>,
+    free: Vec<Token>,
+    live: usize,
+    of_uid: HashMap<u32, usize>,
+    /// Connections that have not said who they are, oldest first.
+    strangers: Vec<Token>,
+    events: Vec<EpollEvent>,
+    spare: Spare,
+    /// What a kernel buffer can hold of one connection.
+    receive_limit: usize,
+    accept_again: Option<Instant>,
+}
+
+impl Intake {
+    /// Watches the socket and what wakes the drain.
+    pub(crate) fn new(socket: &Socket, wake: &Wake) -> io::Result<Self> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        epoll.add(socket.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, TOKEN_SOCKET))?;
+        for wake in wake.descriptors() {
+            epoll.add(wake, EpollEvent::new(EpollFlags::EPOLLIN, TOKEN_WAKE))?;
+        }
+        Ok(Self {
+            epoll,
+            connections: Vec::new(),
+            free: Vec::new(),
+            live: 0,
+            of_uid: HashMap::new(),
+            strangers: Vec::new(),
+            events: Vec::new(),
+            spare: Spare::default(),
+            receive_limit: kernel_buffer(),
+            accept_again: None,
+        })
+    }
+
+    /// Sleeps until somebody has something to say, or until `deadline`.
+    pub(crate) fn wait(&self, deadline: Option<Instant>) -> io::Result<()> {
+        let deadlines = [deadline, self.next_handshake_timeout(), self.accept_again];
+        let timeout =
+            deadlines.into_iter().flatten().min().map_or(EpollTimeout::NONE, |deadline| {
+                let left = deadline.saturating_duration_since(Instant::now());
+                EpollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(EpollTimeout::MAX)
+            });
+        match self.epoll.wait(&mut [EpollEvent::empty()], timeout) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Accepts and receives everything that was sent before the call. Returns the connections
+    /// that have new bytes or ended, and offences of those that were refused at the door. While
+    /// the drain is `paused`, workers keep their bytes and only the others are heard.
+    pub(crate) fn collect(
+        &mut self,
+        socket: &Socket,
+        paused: bool,
+        ready: &mut Vec<Token>,
+        refused: &mut Vec<Offence>,
+    ) -> io::Result<Woken> {
+        ready.clear();
+        self.accept(socket, refused);
+        self.events.resize(self.live + 3, EpollEvent::empty());
+        let count = match self.epoll.wait(&mut self.events, EpollTimeout::ZERO) {
+            Ok(count) => count,
+            Err(Errno::EINTR) => 0,
+            Err(errno) => return Err(errno.into()),
+        };
+        let mut woken = Woken::default();
+        for event in &self.events[..count] {
+            let (token, flags) = (event.data(), event.events());
+            match token {
+                TOKEN_SOCKET => {}
+                TOKEN_WAKE => woken.by_wake = true,
+                token => {
+                    let Ok(token) = usize::try_from(token) else { continue };
+                    let Some(Some(connection)) = self.connections.get_mut(token) else { continue };
+                    if flags.contains(EpollFlags::EPOLLOUT) && !connection.flush() {
+                        let quiet = EpollFlags::EPOLLIN;
+                        set_interest(&self.epoll, connection, token, quiet);
+                    }
+                    let waits = paused && matches!(connection.role, Role::Worker(_));
+                    if flags != EpollFlags::EPOLLOUT && !waits {
+                        connection.receive(self.receive_limit, &mut self.spare);
+                        ready.push(token);
+                    }
+                }
+            }
+        }
+        Ok(woken)
+    }
+
+    /// The connection of a token.
+    pub(crate) fn get(&mut self, token: Token) -> Option<&mut Connection> {
+        self.connections.get_mut(token)?.as_mut()
+    }
+
+    /// How many connections there are.
+    pub(crate) const fn len(&self) -> usize {
+        self.live
+    }
+
+    /// Tells a connection something; what it does not read now is sent when it does.
+    pub(crate) fn send(&mut self, token: Token, kind: fleetlog_protocol::frame::Kind, body: &[u8]) {
+        if let Some(connection) = self.connections.get_mut(token).and_then(Option::as_mut)
+            && connection.send(kind, body)
+        {
+            let both = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT;
+            set_interest(&self.epoll, connection, token, both);
+        }
+    }
+
+    /// Whether somebody has not said yet who it is.
+    pub(crate) const fn has_strangers(&self) -> bool {
+        !self.strangers.is_empty()
+    }
+
+    /// Waits until a connection reads what was sent to it, at most until `deadline`.
+    pub(crate) fn flush_until(&mut self, token: Token, deadline: Instant) {
+        let Some(connection) = self.get(token) else { return };
+        while connection.flush() && Instant::now() < deadline {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+            let _ = poll(&mut [PollFd::new(connection.as_fd(), PollFlags::POLLOUT)], timeout);
+        }
+    }
+
+    /// The connection said who it is.
+    pub(crate) fn introduced(&mut self, token: Token) {
+        self.strangers.retain(|stranger| *stranger != token);
+    }
+
+    /// Gives back the memory that a connection does not need now.
+    pub(crate) fn settle(&mut self, token: Token) {
+        if let Some(connection) = self.connections.get_mut(token).and_then(Option::as_mut) {
+            connection.settle(&mut self.spare);
+        }
+    }
+
+    /// Ends a connection.
+    pub(crate) fn close(&mut self, token: Token) {
+        let Some(connection) = self.connections.get_mut(token).and_then(Option::take) else {
+            return;
+        };
+        let _ = self.epoll.delete(&connection);
+        self.introduced(token);
+        self.free.push(token);
+        self.live -= 1;
+        if let Some(count) = self.of_uid.get_mut(&connection.peer.uid) {
+            *count -= 1;
+            if *count == 0 {
+                self.of_uid.remove(&connection.peer.uid);
+            }
+        }
+    }
+
+    /// Connections that have not said who they are although their time is over.
+    pub(crate) fn overdue(&self) -> Vec<Token> {
+        let late = |token: &Token| {
+            let connection = self.connections.get(*token).and_then(Option::as_ref);
+            connection.is_some_and(|found| found.since.elapsed() >= HANDSHAKE_TIMEOUT)
+        };
+        self.strangers.iter().copied().take_while(late).collect()
+    }
+
+    /// The connection that holds most with unfinished frames, while all together hold too much.
+    pub(crate) fn hoarder(&self) -> Option<Token> {
+        let unused =
+            |connection: &Option<Connection>| connection.as_ref().map_or(0, Connection::unused);
+        let sum: usize = self.connections.iter().map(unused).sum();
+        if sum <= UNFINISHED_MAX {
+            return None;
+        }
+        (0..self.connections.len()).max_by_key(|token| unused(&self.connections[*token]))
+    }
+
+    fn next_handshake_timeout(&self) -> Option<Instant> {
+        let oldest = self.connections.get(*self.strangers.first()?)?.as_ref()?;
+        Some(oldest.since + HANDSHAKE_TIMEOUT)
+    }
+
+    fn accept(&mut self, socket: &Socket, refused: &mut Vec<Offence>) {
+        if self.accept_again.is_some_and(|at| Instant::now() < at) {
+            return;
+        }
+        if self.accept_again.take().is_some() {
+            let _ =
+                self.epoll.add(socket.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, TOKEN_SOCKET));
+        }
+        loop {
+            match socket.accept() {
+                Ok(stream) => {
+                    if let Err(offence) = self.admit(Connection::new(stream)) {
+                        refused.push(offence);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) => {
+                    // Out of descriptors: those who wait stay in the backlog. Without the pause
+                    // the socket would wake the drain again and again.
+                    tracing::warn!(%error, "can't accept a connection, trying again in a second");
+                    let _ = self.epoll.delete(socket.as_fd());
+                    self.accept_again = Some(Instant::now() + ACCEPT_PAUSE);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn admit(&mut self, mut connection: Connection) -> Result<(), Offence> {
+        let uid = connection.peer.uid;
+        let of_uid = self.of_uid.entry(uid).or_default();
+        let offence = if self.live >= CONNECTIONS_MAX {
+            Some(Offence::TooMany)
+        } else if *of_uid >= CONNECTIONS_PER_UID_MAX {
+            Some(Offence::TooManyOfUid(uid))
+        } else {
+            None
+        };
+        if let Some(offence) = offence {
+            let kind = fleetlog_protocol::frame::Kind::Refused;
+            connection.send(kind, offence.to_string().as_bytes());
+            return Err(offence);
+        }
+        *of_uid += 1;
+        self.live += 1;
+        let token = self.free.pop().unwrap_or_else(|| {
+            self.connections.push(None);
+            self.connections.len() - 1
+        });
+        let event = EpollEvent::new(EpollFlags::EPOLLIN, token as u64);
+        let watched = self.epoll.add(&connection, event);
+        self.connections[token] = Some(connection);
+        self.strangers.push(token);
+        if watched.is_err() {
+            self.close(token);
+        }
+        Ok(())
+    }
+}
+
+fn set_interest(epoll: &Epoll, connection: &Connection, token: Token, flags: EpollFlags) {
+    let _ = epoll.modify(connection, &mut EpollEvent::new(flags, token as u64));
+}
+
+/// What one connection's kernel buffer can hold at most: twice the system's limit for a send
+/// buffer, which the kernel doubles for its own bookkeeping.
+fn kernel_buffer() -> usize {
+    let limit = fs::read_to_string("/proc/sys/net/core/wmem_max")
+        .ok()
+        .and_then(|text| text.trim().parse::<usize>().ok());
+    limit.unwrap_or(212_992).saturating_mul(2).max(1 << 20)
+}

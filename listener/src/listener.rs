@@ -1,0 +1,238 @@
+//! A listener from a program: in the foreground, in a thread, or as a process of its own.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+
+use fleetlog_protocol::message::Receipt;
+use fleetlog_protocol::run_dir;
+
+use crate::checkpoint::Checkpoint;
+use crate::drain::{Drain, DrainError};
+use crate::format::Format;
+use crate::options::{Options, SinkOptions, SinkTarget, Sync};
+use crate::ownership::{Ownership, OwnershipError};
+use crate::process::ListenerProcess;
+use crate::route::Directives;
+use crate::sink::{SINKS_MAX, SinkError};
+use crate::wake::{Wake, WakeHandle};
+
+/// Why a listener could not start, or ended without a receipt.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ListenError {
+    /// The run directory can't be owned.
+    #[error(transparent)]
+    Ownership(#[from] OwnershipError),
+    /// The checkpoint can't be kept.
+    #[error("the checkpoint in {run_dir} can't be kept: {source}")]
+    Checkpoint {
+        /// The run directory.
+        run_dir: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// An output can't be opened.
+    #[error("can't open {0}")]
+    Sink(#[from] SinkError),
+    /// There are too many outputs.
+    #[error("{0} outputs are too many: at most {SINKS_MAX}")]
+    TooManySinks(usize),
+    /// The drain failed.
+    #[error(transparent)]
+    Drain(#[from] DrainError),
+    /// The system refused a thread, a process or a descriptor.
+    #[error("the listener can't be started: {0}")]
+    System(#[from] io::Error),
+    /// The listener's process or thread ended in a way that it never should.
+    #[error("the listener ended unexpectedly: {0}")]
+    Unexpected(String),
+}
+
+impl ListenError {
+    /// Whether another listener owns the run directory.
+    #[must_use]
+    pub const fn is_already_owned(&self) -> bool {
+        matches!(self, Self::Ownership(OwnershipError::AlreadyOwned { .. }))
+    }
+}
+
+/// The process that owns a fleet's log files.
+#[derive(Debug)]
+pub struct Listener;
+
+impl Listener {
+    /// Starts to describe a listener.
+    pub fn builder() -> Builder {
+        Builder {
+            options: Options::new(run_dir::default_path()),
+            files: Vec::new(),
+            format: Format::text(),
+            filter: Directives::all(),
+        }
+    }
+}
+
+/// Describes a listener: [`run`](Self::run) it here, [`start`](Self::start) it in a thread, or
+/// [`spawn`](Self::spawn) a process for it.
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until it is run, started or spawned"]
+pub struct Builder {
+    options: Options,
+    files: Vec<PathBuf>,
+    format: Format,
+    filter: Directives,
+}
+
+impl Builder {
+    /// Takes over all options, as the command line does.
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// The folder where the fleet meets; by default the one that workers find by themselves.
+    pub fn run_dir(mut self, run_dir: impl Into<PathBuf>) -> Self {
+        self.options.run_dir = run_dir.into();
+        self
+    }
+
+    /// Adds a log file. `{worker}` and `{pid}` in the path make one file per worker. Without
+    /// any file the lines go to standard output.
+    pub fn file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.files.push(path.into());
+        self
+    }
+
+    /// The layout of the lines of every [`file`](Self::file).
+    pub fn format(mut self, format: Format) -> Self {
+        self.format = format;
+        self
+    }
+
+    /// The records that every [`file`](Self::file) wants.
+    pub fn filter(mut self, filter: Directives) -> Self {
+        self.filter = filter;
+        self
+    }
+
+    /// Adds an output with a layout and a filter of its own.
+    pub fn sink(mut self, sink: SinkOptions) -> Self {
+        self.options.sinks.push(sink);
+        self
+    }
+
+    /// How far a loss of power is covered.
+    pub fn sync(mut self, sync: Sync) -> Self {
+        self.options.sync = sync;
+        self
+    }
+
+    /// The permission bits of the socket; 0600 by default.
+    pub fn socket_mode(mut self, mode: u32) -> Self {
+        self.options.socket_mode = mode;
+        self
+    }
+
+    /// Ends when the last worker that was there is gone.
+    pub fn exit_with_last_worker(mut self, exit: bool) -> Self {
+        self.options.exit_with_last_worker = exit;
+        self
+    }
+
+    /// Listens in this thread until somebody sends the sentinel: `fleetlog stop`, TERM or INT.
+    /// A second signal ends the process at once.
+    ///
+    /// # Errors
+    /// Any [`ListenError`].
+    pub fn run(self) -> Result<Receipt, ListenError> {
+        let wake = Wake::new()?;
+        wake.follow_signals()?;
+        Ok(self.prepare(wake)?.run()?)
+    }
+
+    /// Listens in a thread of this process. When this returns, workers can attach.
+    ///
+    /// The listener dies with this process; its diagnostics go to this process's own `tracing`
+    /// subscriber, under the target `fleetlog`, which a worker's layer never sends.
+    ///
+    /// # Errors
+    /// Any [`ListenError`].
+    pub fn start(self) -> Result<RunningListener, ListenError> {
+        let wake = Wake::new()?;
+        let handle = wake.handle();
+        let drain = self.prepare(wake)?;
+        let thread = std::thread::Builder::new()
+            .name("fleetlog-drain".to_owned())
+            .spawn(move || drain.run())?;
+        Ok(RunningListener { handle, thread })
+    }
+
+    /// Listens in a forked process. When this returns, workers can attach.
+    ///
+    /// The process ends with the sentinel, or by itself when this process and every process that
+    /// it forked are gone. Call it before this program starts threads, as with every fork: the
+    /// child has only the calling thread.
+    ///
+    /// # Errors
+    /// Any [`ListenError`], also those of the child's start.
+    pub fn spawn(self) -> Result<ListenerProcess, ListenError> {
+        let run_dir = self.options.run_dir.clone();
+        crate::process::spawn(run_dir, |wake| self.prepare(wake))
+    }
+
+    fn prepare(mut self, wake: Wake) -> Result<Drain, ListenError> {
+        for path in std::mem::take(&mut self.files) {
+            let target =
+                if path == Path::new("-") { SinkTarget::Stdout } else { SinkTarget::File(path) };
+            self.options.sinks.push(self.default_sink(target));
+        }
+        if self.options.sinks.is_empty() {
+            self.options.sinks.push(self.default_sink(SinkTarget::Stdout));
+        }
+        if self.options.sinks.len() > SINKS_MAX {
+            return Err(ListenError::TooManySinks(self.options.sinks.len()));
+        }
+        let ownership = Ownership::claim(&self.options.run_dir, self.options.socket_mode)?;
+        let (checkpoint, recovery) = Checkpoint::open(&self.options.run_dir).map_err(|source| {
+            ListenError::Checkpoint { run_dir: self.options.run_dir.clone(), source }
+        })?;
+        Drain::new(self.options, ownership, wake, checkpoint, &recovery)
+    }
+
+    fn default_sink(&self, target: SinkTarget) -> SinkOptions {
+        SinkOptions {
+            target,
+            format: self.format.clone(),
+            filter: self.filter.clone(),
+            file_mode: Options::FILE_MODE,
+        }
+    }
+}
+
+/// A listener in a thread of this process. Dropping it leaves it running.
+#[derive(Debug)]
+pub struct RunningListener {
+    handle: WakeHandle,
+    thread: JoinHandle<Result<Receipt, DrainError>>,
+}
+
+impl RunningListener {
+    /// Sends the sentinel and waits for the receipt.
+    ///
+    /// # Errors
+    /// [`ListenError::Drain`] when the listener could not write everything.
+    pub fn stop(self) -> Result<Receipt, ListenError> {
+        self.handle.stop();
+        self.wait()
+    }
+
+    /// Waits until somebody else has sent the sentinel.
+    ///
+    /// # Errors
+    /// [`ListenError::Drain`] when the listener could not write everything.
+    pub fn wait(self) -> Result<Receipt, ListenError> {
+        let ended = self.thread.join();
+        Ok(ended.map_err(|_| ListenError::Unexpected("its thread panicked".to_owned()))??)
+    }
+}

@@ -1,0 +1,284 @@
+//! Ownership of a run directory: one listener at a time, one socket, and no instant at which
+//! either could be mistaken.
+//!
+//! The lock is a POSIX record lock: the kernel releases it with the process, a forked child does
+//! not inherit it, and it names its holder. The socket is bound in a private folder, given its
+//! mode, and only then renamed into place, so that it is never wider open than asked. A socket
+//! that a killed listener left is replaced; anything else of that name is never removed.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _,
+};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use fleetlog_protocol::run_dir::{self, RunDirError};
+use interprocess::local_socket::{
+    GenericFilePath, ListenerNonblockingMode, ListenerOptions, ToFsName as _,
+};
+use interprocess::os::unix::uds_local_socket::Listener as Socket;
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
+
+const LOCK: &str = "lock";
+
+/// Why a run directory can't be owned.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OwnershipError {
+    /// It must not be trusted, or its path is too long.
+    #[error(transparent)]
+    RunDir(#[from] RunDirError),
+    /// Another listener owns it.
+    #[error(
+        "{}: end that one with `fleetlog stop --run-dir {}`, or name another run directory",
+        owner_text(.run_dir, *.pid), .run_dir.display()
+    )]
+    AlreadyOwned {
+        /// The run directory.
+        run_dir: PathBuf,
+        /// The owner's pid, where this process can see it.
+        pid: Option<u32>,
+    },
+    /// Something that is no socket stands where the socket belongs.
+    #[error("{0} is in the way and is not a socket: fleetlog does not remove it, move it away")]
+    ForeignFile(PathBuf),
+    /// The system refused.
+    #[error("{what} {path}: {source}")]
+    System {
+        /// What was attempted.
+        what: &'static str,
+        /// On which path.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+fn owner_text(run_dir: &Path, pid: Option<u32>) -> String {
+    let run_dir = run_dir.display();
+    match pid {
+        Some(pid) => format!("the listener with pid {pid} owns the run directory {run_dir}"),
+        None => format!("another listener owns the run directory {run_dir}"),
+    }
+}
+
+/// Wraps an io error with what was attempted and where.
+fn system(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OwnershipError + use<> {
+    let path = path.to_owned();
+    move |source| OwnershipError::System { what, path, source }
+}
+
+/// An owned run directory with its bound socket.
+#[derive(Debug)]
+pub(crate) struct Ownership {
+    pub(crate) run_dir: PathBuf,
+    pub(crate) socket: Socket,
+    socket_path: PathBuf,
+    socket_inode: u64,
+    // The descriptor holds the lock; closing any other descriptor of the same file in this
+    // process would release it, so it is opened once and kept.
+    _lock: File,
+    identity: (u64, u64),
+}
+
+/// Run directories owned by this process: record locks do not exclude their own process.
+static OWNED_HERE: Mutex<Vec<(u64, u64)>> = Mutex::new(Vec::new());
+
+impl Ownership {
+    /// Makes the run directory if need be, locks it and binds its socket.
+    pub(crate) fn claim(run_dir: &Path, socket_mode: u32) -> Result<Self, OwnershipError> {
+        let socket_path = run_dir::socket_path(run_dir)?;
+        make(run_dir)?;
+        run_dir::check_trust(run_dir)?;
+        let metadata = fs::metadata(run_dir).map_err(system("can't look at", run_dir))?;
+        let identity = (metadata.dev(), metadata.ino());
+        claim_here(run_dir, identity)?;
+        let claimed = lock(run_dir).and_then(|lock| {
+            let socket = bind(run_dir, &socket_path, socket_mode)?;
+            let socket_inode = fs::symlink_metadata(&socket_path)
+                .map_err(system("can't look at", &socket_path))?;
+            Ok((lock, socket, socket_inode.ino()))
+        });
+        match claimed {
+            Ok((lock, socket, socket_inode)) => Ok(Self {
+                run_dir: run_dir.to_owned(),
+                socket,
+                socket_path,
+                socket_inode,
+                _lock: lock,
+                identity,
+            }),
+            Err(error) => {
+                release_here(identity);
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Drop for Ownership {
+    fn drop(&mut self) {
+        // Whoever replaced the socket in the meantime keeps it.
+        if fs::symlink_metadata(&self.socket_path)
+            .is_ok_and(|found| found.ino() == self.socket_inode)
+        {
+            let _ = fs::remove_file(&self.socket_path);
+        }
+        release_here(self.identity);
+    }
+}
+
+fn claim_here(run_dir: &Path, identity: (u64, u64)) -> Result<(), OwnershipError> {
+    let mut owned = OWNED_HERE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if owned.contains(&identity) {
+        let pid = Some(std::process::id());
+        return Err(OwnershipError::AlreadyOwned { run_dir: run_dir.to_owned(), pid });
+    }
+    owned.push(identity);
+    Ok(())
+}
+
+fn release_here(identity: (u64, u64)) {
+    let mut owned = OWNED_HERE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    owned.retain(|other| *other != identity);
+}
+
+/// A new run directory is for this user alone; its parents get the usual mode.
+fn make(run_dir: &Path) -> Result<(), OwnershipError> {
+    if let Some(parent) = run_dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        fs::create_dir_all(parent).map_err(system("can't make", parent))?;
+    }
+    match DirBuilder::new().mode(0o700).create(run_dir) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(system("can't make the run directory", run_dir)(error)),
+    }
+}
+
+fn lock(run_dir: &Path) -> Result<File, OwnershipError> {
+    let path = run_dir.join(LOCK);
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(libc::O_CLOEXEC | libc::O_NOFOLLOW)
+        .open(&path)
+        .map_err(system("can't open", &path))?;
+    let mut whole = libc::flock {
+        l_type: libc::c_short::try_from(libc::F_WRLCK).unwrap_or(1),
+        l_whence: libc::c_short::try_from(libc::SEEK_SET).unwrap_or(0),
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    match fcntl(&file, FcntlArg::F_SETLK(&whole)) {
+        Ok(_) => Ok(file),
+        Err(Errno::EACCES | Errno::EAGAIN) => {
+            let pid = fcntl(&file, FcntlArg::F_GETLK(&mut whole))
+                .ok()
+                .and_then(|_| u32::try_from(whole.l_pid).ok())
+                .filter(|pid| *pid != 0);
+            Err(OwnershipError::AlreadyOwned { run_dir: run_dir.to_owned(), pid })
+        }
+        Err(errno) => Err(system("can't lock", &path)(errno.into())),
+    }
+}
+
+/// Called with the lock held, so that a socket found here belongs to nobody alive.
+fn bind(run_dir: &Path, path: &Path, mode: u32) -> Result<Socket, OwnershipError> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if !found.file_type().is_socket() => {
+            return Err(OwnershipError::ForeignFile(path.to_owned()));
+        }
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(system("can't look at", path)(error)),
+    }
+    // One letter keeps the path within what a socket address can hold.
+    let private = run_dir.join("b");
+    let _ = fs::remove_dir_all(&private);
+    DirBuilder::new().mode(0o700).create(&private).map_err(system("can't make", &private))?;
+    let bound = bind_in(&private, path, mode);
+    let _ = fs::remove_dir_all(&private);
+    bound
+}
+
+fn bind_in(private: &Path, path: &Path, mode: u32) -> Result<Socket, OwnershipError> {
+    let first = private.join("s");
+    let name =
+        first.as_path().to_fs_name::<GenericFilePath>().map_err(system("can't name", &first))?;
+    let socket: Socket = ListenerOptions::new()
+        .name(name)
+        .nonblocking(ListenerNonblockingMode::Both)
+        .reclaim_name(false)
+        .create_sync_as()
+        .map_err(system("can't bind the socket", &first))?;
+    fs::set_permissions(&first, Permissions::from_mode(mode))
+        .map_err(system("can't set the mode of", &first))?;
+    fs::rename(&first, path).map_err(system("can't put into place", path))?;
+    Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder() -> tempfile::TempDir {
+        tempfile::tempdir().expect("a temporary folder")
+    }
+
+    #[test]
+    fn a_second_owner_is_refused_and_told_the_pid() {
+        let folder = folder();
+        let run_dir = folder.path().join("run");
+        let first = Ownership::claim(&run_dir, 0o600).expect("the first owner");
+        let second = Ownership::claim(&run_dir, 0o600).expect_err("a second owner");
+        assert!(second.to_string().contains(&std::process::id().to_string()), "{second}");
+        drop(first);
+        Ownership::claim(&run_dir, 0o600).expect("the run directory is free again");
+    }
+
+    #[test]
+    fn a_foreign_file_is_never_removed() {
+        let folder = folder();
+        let run_dir = folder.path().join("run");
+        drop(Ownership::claim(&run_dir, 0o600).expect("an owner"));
+        fs::write(run_dir.join("socket"), "precious").expect("a file");
+        let error = Ownership::claim(&run_dir, 0o600).expect_err("the file is in the way");
+        assert!(matches!(error, OwnershipError::ForeignFile(_)), "{error}");
+        assert_eq!(fs::read_to_string(run_dir.join("socket")).expect("still there"), "precious");
+    }
+
+    #[test]
+    fn the_socket_has_the_mode_that_was_asked_for_whatever_the_umask() {
+        let folder = folder();
+        let run_dir = folder.path().join("run");
+        let owner = Ownership::claim(&run_dir, 0o666).expect("an owner");
+        let mode = fs::metadata(run_dir.join("socket")).expect("the socket").mode() & 0o777;
+        assert_eq!(mode, 0o666);
+        assert_eq!(fs::metadata(&run_dir).expect("the folder").mode() & 0o777, 0o700);
+        drop(owner);
+        assert!(!run_dir.join("socket").exists(), "a listener that ends takes its socket along");
+    }
+
+    #[test]
+    fn a_planted_run_directory_is_refused() {
+        let folder = folder();
+        let run_dir = folder.path().join("run");
+        fs::create_dir(&run_dir).expect("a folder");
+        fs::set_permissions(&run_dir, Permissions::from_mode(0o777)).expect("its mode");
+        let error = Ownership::claim(&run_dir, 0o600).expect_err("others may write there");
+        assert!(error.to_string().contains("chmod go-w"), "{error}");
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&run_dir, &link).expect("a link");
+        let error = Ownership::claim(&link, 0o600).expect_err("a link is no run directory");
+        assert!(error.to_string().contains("not a folder"), "{error}");
+    }
+}

@@ -1,0 +1,335 @@
+//! Sinks: where lines end.
+//!
+//! [`Sinks`] formats a record for every sink that wants it into that sink's batch, and writes
+//! the batches under one intent of the checkpoint. A write that fails keeps its place: the same
+//! batch goes on when the disk allows it again, and nothing is taken from the queues meanwhile.
+
+mod file;
+mod path;
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd as _;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use fleetlog_protocol::Level;
+
+use crate::checkpoint::{Advance, Checkpoint};
+use crate::faults::{self, Point};
+use crate::format::{Formatter, Line};
+use crate::options::{Options, SinkOptions, SinkTarget, Sync};
+use file::LogFile;
+use path::PathTemplate;
+
+/// A set of sinks, one bit each.
+pub(crate) type SinkMask = u64;
+
+/// The sinks that a listener can have: one bit of a [`SinkMask`] each.
+pub(crate) const SINKS_MAX: usize = 64;
+
+/// Files of workers that are kept open beyond the batch that used them.
+const OPEN_FILES_MAX: usize = 256;
+
+/// An output that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{target}: {source}")]
+pub struct SinkError {
+    /// The file, or standard output.
+    pub target: String,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+impl SinkError {
+    /// Whether nobody will ever read the output again.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.source.kind() == io::ErrorKind::BrokenPipe
+    }
+}
+
+#[derive(Debug)]
+struct Sink {
+    options: SinkOptions,
+    formatter: Formatter,
+    template: PathTemplate,
+    files: HashMap<PathBuf, OpenFile>,
+    lines: u64,
+    bytes: u64,
+}
+
+#[derive(Debug)]
+struct OpenFile {
+    log: LogFile,
+    used: bool,
+}
+
+/// The state of one sink, for `status`.
+#[derive(Clone, Debug)]
+pub(crate) struct SinkStatus {
+    pub(crate) target: String,
+    pub(crate) format: String,
+    pub(crate) filter: String,
+    pub(crate) lines: u64,
+    pub(crate) bytes: u64,
+}
+
+/// All sinks of a listener and the batch that is being collected for them.
+#[derive(Debug)]
+pub(crate) struct Sinks {
+    sinks: Vec<Sink>,
+    sync: Sync,
+    last_sync: Instant,
+    buffered: usize,
+    writing: bool,
+}
+
+impl Sinks {
+    /// Opens every sink whose path is known already.
+    pub(crate) fn open(options: &Options, checkpoint: &mut Checkpoint) -> Result<Self, SinkError> {
+        let mut sinks = Self {
+            sinks: Vec::new(),
+            sync: options.sync,
+            last_sync: Instant::now(),
+            buffered: 0,
+            writing: false,
+        };
+        for options in &options.sinks {
+            let template = match &options.target {
+                SinkTarget::Stdout => PathTemplate::new("-".as_ref()),
+                SinkTarget::File(path) => PathTemplate::new(path),
+            };
+            sinks.sinks.push(Sink {
+                formatter: Formatter::new(&options.format),
+                options: options.clone(),
+                template,
+                files: HashMap::new(),
+                lines: 0,
+                bytes: 0,
+            });
+        }
+        for index in 0..sinks.sinks.len() {
+            if !sinks.sinks[index].template.is_per_worker() {
+                sinks.open_file(index, "", 0, checkpoint)?;
+            }
+        }
+        Ok(sinks)
+    }
+
+    /// The sinks that want records of a level and target.
+    pub(crate) fn interested(&self, level: Level, target: &str) -> SinkMask {
+        let wants = |sink: &Sink| sink.options.filter.allows(level, target);
+        self.sinks
+            .iter()
+            .enumerate()
+            .filter(|(_, sink)| wants(sink))
+            .fold(0, |mask, (index, _)| mask | 1 << index)
+    }
+
+    /// Makes sure that every sink of the mask has an open file for a worker, so that
+    /// [`append`](Self::append) can't fail half-way.
+    pub(crate) fn prepare(
+        &mut self,
+        mask: SinkMask,
+        worker: &str,
+        pid: u32,
+        checkpoint: &mut Checkpoint,
+    ) -> Result<(), SinkError> {
+        for index in 0..self.sinks.len() {
+            if mask & 1 << index != 0 && self.sinks[index].template.is_per_worker() {
+                self.open_file(index, worker, pid, checkpoint)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a record's line to the batch of every sink of the mask. The files were prepared.
+    pub(crate) fn append(&mut self, mask: SinkMask, line: &Line<'_>) {
+        debug_assert!(!self.writing, "a batch that is being written is closed");
+        for (index, sink) in self.sinks.iter_mut().enumerate() {
+            if mask & 1 << index == 0 {
+                continue;
+            }
+            let file = if sink.template.is_per_worker() {
+                sink.files.get_mut(&sink.template.expand(line.worker, line.pid))
+            } else {
+                sink.files.values_mut().next()
+            };
+            let Some(file) = file else { continue };
+            let before = file.log.batch.len();
+            sink.formatter.write(line, &mut file.log.batch);
+            file.used = true;
+            sink.lines += 1;
+            self.buffered += file.log.batch.len() - before;
+        }
+    }
+
+    /// Whether a batch could not be written as a whole and waits to go on.
+    pub(crate) const fn is_writing(&self) -> bool {
+        self.writing
+    }
+
+    /// The bytes of the batch so far.
+    pub(crate) const fn buffered(&self) -> usize {
+        self.buffered
+    }
+
+    /// Writes the batch and moves the queues: the four steps of the checkpoint. After an error
+    /// the same call, with the same advances, goes on where it stopped.
+    pub(crate) fn commit(
+        &mut self,
+        checkpoint: &Checkpoint,
+        advances: &[Advance],
+    ) -> Result<(), SinkError> {
+        if !self.writing {
+            faults::reach(Point::BeforeIntent);
+            let mut extents = Vec::new();
+            for file in self.sinks.iter().flat_map(|sink| sink.files.values()) {
+                let extent = file.log.extent().map_err(|source| failed(&file.log, source))?;
+                extents.extend(extent);
+            }
+            checkpoint.open_intent(&extents, advances);
+            faults::reach(Point::AfterIntent);
+            self.writing = true;
+        }
+        for file in self.sinks.iter_mut().flat_map(|sink| sink.files.values_mut()) {
+            if let Err(source) = file.log.write_batch() {
+                return Err(failed(&file.log, source));
+            }
+        }
+        if self.sync == Sync::Always {
+            self.sync_all()?;
+        }
+        faults::reach(Point::AfterWrite);
+        checkpoint.store_positions(advances);
+        faults::reach(Point::AfterPositions);
+        checkpoint.clear_intent();
+        faults::reach(Point::AfterClear);
+        self.writing = false;
+        self.buffered = 0;
+        for sink in &mut self.sinks {
+            for file in sink.files.values_mut() {
+                sink.bytes += file.log.finish_batch();
+            }
+        }
+        self.close_idle(checkpoint);
+        Ok(())
+    }
+
+    /// When [`sync_if_due`](Self::sync_if_due) wants to be called next.
+    pub(crate) fn sync_due(&self) -> Option<Instant> {
+        match self.sync {
+            Sync::Every(period) => Some(self.last_sync + period),
+            Sync::Never | Sync::Always => None,
+        }
+    }
+
+    /// Syncs if the period of `--sync` is over.
+    pub(crate) fn sync_if_due(&mut self) -> Result<(), SinkError> {
+        if self.sync_due().is_some_and(|due| due <= Instant::now()) {
+            self.sync_all()?;
+        }
+        Ok(())
+    }
+
+    /// Makes every written line durable.
+    pub(crate) fn sync_all(&mut self) -> Result<(), SinkError> {
+        self.last_sync = Instant::now();
+        for file in self.sinks.iter_mut().flat_map(|sink| sink.files.values_mut()) {
+            if let Err(source) = file.log.sync() {
+                return Err(failed(&file.log, source));
+            }
+        }
+        Ok(())
+    }
+
+    /// The state of every sink.
+    pub(crate) fn status(&self) -> Vec<SinkStatus> {
+        self.sinks
+            .iter()
+            .map(|sink| SinkStatus {
+                target: sink.target_text(),
+                format: sink.options.format.to_string(),
+                filter: sink.options.filter.to_string(),
+                lines: sink.lines,
+                bytes: sink.bytes,
+            })
+            .collect()
+    }
+
+    fn open_file(
+        &mut self,
+        index: usize,
+        worker: &str,
+        pid: u32,
+        checkpoint: &mut Checkpoint,
+    ) -> Result<(), SinkError> {
+        let sink = &self.sinks[index];
+        let path = sink.template.expand(worker, pid);
+        if sink.files.contains_key(&path) {
+            return Ok(());
+        }
+        let target = sink.target_text();
+        let log = match sink.options.target {
+            SinkTarget::Stdout => io::stdout()
+                .as_fd()
+                .try_clone_to_owned()
+                .map(|descriptor| LogFile::of_stream(File::from(descriptor))),
+            SinkTarget::File(_) => LogFile::open(&path, sink.options.file_mode, checkpoint),
+        };
+        let log = log.map_err(|source| SinkError {
+            target: if path.as_os_str() == "-" { target } else { path.display().to_string() },
+            source,
+        })?;
+        let twice = log.identity() != (0, 0)
+            && self
+                .sinks
+                .iter()
+                .flat_map(|sink| sink.files.values())
+                .any(|other| other.log.identity() == log.identity());
+        if twice {
+            let error = failed(&log, io::Error::other("two sinks name this file: name it once"));
+            log.close(checkpoint);
+            return Err(error);
+        }
+        self.sinks[index].files.insert(path, OpenFile { log, used: true });
+        Ok(())
+    }
+
+    /// Files of workers that logged nothing lately are closed, so that a fleet of short-lived
+    /// workers does not run out of descriptors.
+    fn close_idle(&mut self, checkpoint: &Checkpoint) {
+        for sink in &mut self.sinks {
+            if sink.template.is_per_worker() && sink.files.len() > OPEN_FILES_MAX {
+                let idle = sink.files.extract_if(|_, file| !file.used);
+                for (_, mut file) in idle {
+                    let _ = file.log.sync();
+                    file.log.close(checkpoint);
+                }
+            }
+            for file in sink.files.values_mut() {
+                file.used = !sink.template.is_per_worker();
+            }
+        }
+    }
+}
+
+impl Sink {
+    fn target_text(&self) -> String {
+        match &self.options.target {
+            SinkTarget::Stdout => "standard output".to_owned(),
+            SinkTarget::File(path) => path.display().to_string(),
+        }
+    }
+}
+
+fn failed(log: &LogFile, source: io::Error) -> SinkError {
+    let target = if log.path().as_os_str().is_empty() {
+        "standard output".to_owned()
+    } else {
+        log.path().display().to_string()
+    };
+    SinkError { target, source }
+}

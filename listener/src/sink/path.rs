@@ -1,0 +1,71 @@
+//! Paths with placeholders: `{worker}` and `{pid}` make one file per worker.
+//!
+//! A worker chooses its name, so a name must not choose the folder: separators, control
+//! characters and leading dots become underscores.
+
+use std::path::{Path, PathBuf};
+
+/// A path as it was configured.
+#[derive(Clone, Debug)]
+pub(crate) struct PathTemplate {
+    text: PathBuf,
+    per_worker: bool,
+}
+
+impl PathTemplate {
+    pub(crate) fn new(path: &Path) -> Self {
+        let text = path.to_string_lossy();
+        let per_worker = text.contains("{worker}") || text.contains("{pid}");
+        Self { text: path.to_owned(), per_worker }
+    }
+
+    /// Whether each worker has a file of its own.
+    pub(crate) const fn is_per_worker(&self) -> bool {
+        self.per_worker
+    }
+
+    /// The path for one worker.
+    pub(crate) fn expand(&self, worker: &str, pid: u32) -> PathBuf {
+        if !self.per_worker {
+            return self.text.clone();
+        }
+        let text = self.text.to_string_lossy();
+        text.replace("{worker}", &file_name(worker)).replace("{pid}", &pid.to_string()).into()
+    }
+}
+
+/// A worker's name as a part of a file name.
+fn file_name(worker: &str) -> String {
+    let mut name: String = worker
+        .chars()
+        .map(|letter| if letter == '/' || letter.is_control() { '_' } else { letter })
+        .collect();
+    if name.starts_with('.') {
+        name.replace_range(..1, "_");
+    }
+    if name.is_empty() {
+        name.push('_');
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_can_not_leave_its_folder() {
+        let template = PathTemplate::new(Path::new("/var/log/{worker}.{pid}.log"));
+        assert!(template.is_per_worker());
+        assert_eq!(template.expand("worker 3", 7), Path::new("/var/log/worker 3.7.log"));
+        assert_eq!(template.expand("../../etc/x", 7), Path::new("/var/log/_._.._etc_x.7.log"));
+        assert_eq!(template.expand("a\0b\n", 7), Path::new("/var/log/a_b_.7.log"));
+        assert_eq!(template.expand("", 7), Path::new("/var/log/_.7.log"));
+    }
+
+    #[test]
+    fn a_name_that_looks_like_a_placeholder_stays_a_name() {
+        let template = PathTemplate::new(Path::new("{worker}.log"));
+        assert_eq!(template.expand("{worker}", 7), Path::new("{worker}.log"));
+    }
+}
