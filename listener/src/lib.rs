@@ -24,6 +24,8 @@
 #![deny(unsafe_code)]
 
 mod checkpoint;
+pub mod command;
+pub mod config;
 mod drain;
 mod faults;
 pub mod format;

@@ -1,4 +1,98 @@
-//! skeleton
+//! fleetlog's worker SDK: a `tracing` layer whose records survive the process that made them.
+//!
+//! The modules in the order of a record's way: `registry` keeps the spans, `layer` takes an
+//! event, `visit` encodes its fields, `worker` sends the record over the queue. Around it:
+//! `init` and `builder` set a program up, `fork` gives every process its own state, `fleet` forks
+//! workers, `panic` makes a panic a record.
+//!
+//! It promises: no thread of its own, no panic of its own, a bounded wait, and a count for every
+//! record that it could not take. A child that is forked at any moment, in any thread, logs at
+//! once as itself.
+//!
+//! ```no_run
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     fleetlog_worker::init()?;
+//!     fleetlog_worker::install_panic_hook();
+//!     tracing::info!(answer = 42, "ready");
+//!     Ok(())
+//! }
+//! ```
+#![deny(unsafe_code)]
 
+mod builder;
+mod fleet;
+mod fork;
+mod init;
+mod layer;
+mod notice;
+mod panic;
 mod registry;
+mod visit;
+mod worker;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+pub use builder::{BuildError, Builder, NAME_VARIABLE, Transport};
+pub use fleet::{Ending, Fleet, FleetReport, Outcome};
+pub use fleetlog_protocol::client::ClientError;
+pub use fleetlog_protocol::message::{Drops, Receipt, WorkerAccount};
+pub use fleetlog_protocol::run_dir::{RunDirError, VARIABLE as RUN_DIR_VARIABLE};
+pub use fleetlog_protocol::socket_queue::WhenFull;
+pub use init::{InitError, LEVEL_VARIABLE, init};
+pub use layer::Layer;
+pub use panic::install_panic_hook;
 pub use registry::{Registry, registry};
+
+use fleetlog_protocol::client;
+use fleetlog_protocol::message::{Reply, Request};
+use worker::Worker;
+
+/// Gives this process another name from here on, at most 128 bytes of it. Usually called once,
+/// in a forked child.
+pub fn set_name(name: &str) {
+    for worker in Worker::all() {
+        worker.set_name(name);
+    }
+}
+
+/// Some records are not in the files yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0} records were not in the files in time; they are kept and sent on")]
+pub struct SyncError(
+    /// How many.
+    pub u64,
+);
+
+/// Waits until everything that this process logged before the call is in the files.
+///
+/// # Errors
+/// [`SyncError`] when the time is over first.
+pub fn sync(timeout: Duration) -> Result<(), SyncError> {
+    let deadline = Instant::now() + timeout;
+    match Worker::all().map(|worker| worker.sync(deadline)).sum() {
+        0 => Ok(()),
+        waiting => Err(SyncError(waiting)),
+    }
+}
+
+/// Sends what waits and takes leave from the listener, which otherwise notes that this process
+/// died. A process that ends by `exit`, or by returning from `main`, does this by itself; call it
+/// before `_exit`.
+pub fn goodbye() {
+    for worker in Worker::all() {
+        worker.goodbye();
+    }
+}
+
+/// Sends the sentinel: the listener of a run directory drains what was logged before, syncs,
+/// and ends. Returns its receipt.
+///
+/// # Errors
+/// Any [`ClientError`].
+pub fn stop(run_dir: impl AsRef<Path>, timeout: Duration) -> Result<Receipt, ClientError> {
+    match client::request(run_dir.as_ref(), Request::Stop, timeout, |_| ())? {
+        Reply::Stopped(receipt) => Ok(*receipt),
+        _ => Err(ClientError::Ended),
+    }
+}

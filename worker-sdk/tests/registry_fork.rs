@@ -57,22 +57,22 @@ fn children_of_a_busy_process_log_in_spans_over_the_bare_registry() {
 
 #[test]
 fn children_of_a_busy_process_log_through_fmt() {
-    storm(&[("FLEETLOG_LAYERS", "fmt")], 300);
+    storm(&[("FLEETLOG_LAYERS", "fmt")], 200);
 }
 
 #[test]
 fn children_of_a_busy_process_log_through_fmt_under_an_env_filter() {
-    storm(&[("FLEETLOG_LAYERS", "fmt+env")], 300);
+    storm(&[("FLEETLOG_LAYERS", "fmt+env")], 200);
 }
 
 #[test]
 fn children_of_a_busy_process_log_through_layers_with_filters_of_their_own() {
-    storm(&[("FLEETLOG_LAYERS", "fmt+filtered")], 150);
+    storm(&[("FLEETLOG_LAYERS", "fmt+filtered")], 100);
 }
 
 #[test]
 fn children_log_in_a_span_that_all_threads_of_the_parent_share() {
-    storm(&[("FLEETLOG_LAYERS", "fmt"), ("FLEETLOG_SHARED", "1")], 150);
+    storm(&[("FLEETLOG_LAYERS", "fmt"), ("FLEETLOG_SHARED", "1")], 100);
 }
 
 #[test]
@@ -238,6 +238,7 @@ fn storm_role() {
     let threads = AtomicUsize::new(0);
     let (mut done, mut hung, mut first_hung) = (0, 0, None);
     thread::scope(|scope| {
+        let _stop = StopOnDrop(&stop);
         for _ in 0..4 {
             scope.spawn(|| {
                 while !stop.load(Ordering::Relaxed) {
@@ -261,7 +262,6 @@ fn storm_role() {
                 first_hung.get_or_insert(done);
             }
         }
-        stop.store(true, Ordering::Relaxed);
     });
     let first_hung = first_hung.map_or_else(|| "none".to_owned(), |fork: usize| fork.to_string());
     println!(
@@ -269,6 +269,15 @@ fn storm_role() {
         threads.load(Ordering::Relaxed),
         begin.elapsed()
     );
+}
+
+/// Stops the storm's threads also when the main thread fails.
+struct StopOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 fn log_in_spans() {

@@ -1,20 +1,8 @@
 //! Routing: which records a sink wants.
+//!
+//! A sink names them by filter directives as they are known from `RUST_LOG`, by level and by
+//! target. Routing never looks into a record's fields and never changes one.
 
-/// Filter directives.
-#[derive(Clone, Debug)]
-pub struct Directives;
-impl Directives {
-    /// x
-    pub fn all() -> Self {
-        Self
-    }
-    /// x
-    pub fn allows(&self, _: fleetlog_protocol::Level, _: &str) -> bool {
-        true
-    }
-}
-impl std::fmt::Display for Directives {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("x")
-    }
-}
+mod directives;
+
+pub use directives::{DirectiveError, DirectiveProblem, Directives};

@@ -150,7 +150,11 @@ impl Peer {
     /// Reads once, at most so many bytes.
     pub fn fill(&mut self, at_most: usize) -> io::Result<usize> {
         let mut buffer = vec![0; at_most];
-        let read = self.stream.read(&mut buffer)?;
+        let read = match self.stream.read(&mut buffer) {
+            // A worker that leaves acknowledgements unread ends its stream so.
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => 0,
+            read => read?,
+        };
         self.inbox.extend_from_slice(&buffer[..read]);
         Ok(read)
     }
@@ -243,6 +247,7 @@ pub fn until<T>(what: &str, mut step: impl FnMut() -> Option<T>) -> T {
             return found;
         }
         assert!(start.elapsed() < PATIENCE, "{what} did not happen within {PATIENCE:?}");
-        std::thread::yield_now();
+        // Others need the processor to get there.
+        std::thread::sleep(Duration::from_micros(200));
     }
 }

@@ -1,0 +1,1 @@
+//! Programs that show how fleetlog is used; each checks its own output.

@@ -1,0 +1,109 @@
+//! `fleetlog listen`: the listener in the foreground.
+
+use std::path::PathBuf;
+
+use super::diagnostics::Diagnostics;
+use super::exit::{Code, Failure};
+use super::flags::{Common, examples};
+use super::receipt;
+use super::screen::Screen;
+use crate::config::{self, FileSettings, Layout, Settings, Timezone};
+use crate::format::Format;
+use crate::listener::{ListenError, Listener};
+use crate::options::Sync;
+use crate::route::Directives;
+
+/// Own the log files and drain the fleet into them
+///
+/// Runs in the foreground until `fleetlog stop`, TERM or INT: then it writes everything that was
+/// logged, syncs, and prints a receipt. A second TERM or INT ends it at once.
+#[derive(clap::Args, Debug)]
+#[command(after_help = examples(&[
+    ("One file for the whole fleet", "fleetlog listen --file /var/log/apps.log"),
+    ("JSON on standard output, warnings and errors only",
+     "fleetlog listen --format json --filter warn"),
+    ("Two files, made durable at least every second",
+     "fleetlog listen --file apps.log --file copy.log --sync 1s"),
+    ("A layout of your own", "fleetlog listen --format '{time} {worker:<10} {level:<8} {message}'"),
+    ("All settings from a file", "fleetlog listen --config /etc/fleetlog.toml"),
+]))]
+pub(super) struct Listen {
+    /// A file to write; may be given several times, and `-` is standard output [default: -]
+    #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::FilePath)]
+    #[arg(value_parser = clap::value_parser!(PathBuf))]
+    file: Vec<PathBuf>,
+
+    /// The layout of lines: text, json, or a template such as '{time} {level} {message}'
+    /// [default: text]
+    #[arg(long)]
+    format: Option<Format>,
+
+    /// The records that are written, such as info,my_app=debug [default: all]
+    #[arg(long, value_name = "DIRECTIVES")]
+    filter: Option<Directives>,
+
+    /// The clock of the time in a line [default: utc]
+    #[arg(long, value_enum, value_name = "ZONE")]
+    timezone: Option<Timezone>,
+
+    /// The permission bits of new log files, in octal [default: 0640]
+    #[arg(long, value_name = "MODE", value_parser = config::mode)]
+    file_mode: Option<u32>,
+
+    /// The permission bits of the socket, in octal: who may log [default: 0600]
+    #[arg(long, value_name = "MODE", value_parser = config::mode)]
+    socket_mode: Option<u32>,
+
+    /// When lines are made durable against power loss: never, always, or at least every so often,
+    /// such as 1s [default: never]
+    #[arg(long, value_name = "WHEN", value_parser = config::sync)]
+    sync: Option<Sync>,
+
+    /// End when the last worker that was there is gone [default: false]
+    #[arg(long, value_name = "YES", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true", hide_possible_values = true)]
+    exit_with_last_worker: Option<bool>,
+
+    /// Write the listener's own diagnostics into a daily file in this folder too; the last seven
+    /// are kept [default: standard error only]
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    diagnostics_dir: Option<PathBuf>,
+}
+
+impl Listen {
+    pub(super) fn run(&self, common: &Common, screen: &mut Screen) -> Result<Code, Failure> {
+        let settings = common.settings(self.settings())?;
+        Diagnostics { common, folder: settings.diagnostics_dir.as_deref() }.start()?;
+        let options = settings.into_options().map_err(|error| Failure::usage("listen", error))?;
+        let receipt = Listener::builder().options(options).run().map_err(|e| failure(&e))?;
+        screen.note(receipt::table(&receipt, common.verbose > 0));
+        Ok(Code::Done)
+    }
+
+    fn settings(&self) -> Settings {
+        let of = |path: &PathBuf| FileSettings {
+            target: config::target(path.clone()),
+            layout: Layout::default(),
+        };
+        Settings {
+            run_dir: None,
+            socket_mode: self.socket_mode,
+            sync: self.sync,
+            exit_with_last_worker: self.exit_with_last_worker,
+            timezone: self.timezone,
+            diagnostics_dir: self.diagnostics_dir.clone(),
+            files: self.file.iter().map(of).collect(),
+            every_file: Layout {
+                format: self.format.clone(),
+                filter: self.filter.clone(),
+                file_mode: self.file_mode,
+            },
+        }
+    }
+}
+
+/// What a listener that could not live says.
+pub(super) fn failure(error: &ListenError) -> Failure {
+    let code = if error.is_already_owned() { Code::Listener } else { Code::Failed };
+    Failure::new(code, format_args!("listen: {error}"))
+}

@@ -1,0 +1,290 @@
+//! The TOML file: a walk over its tables that finds every mistake and says where it stands.
+
+use std::fmt;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use toml::de::{DeTable, DeValue};
+
+use super::{FileSettings, Layout, Settings, Timezone, mode, sync, target};
+use crate::options::SinkTarget;
+
+/// A configuration file that can't be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// It can't be read.
+    #[error("the configuration file {path} can't be read: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Something in it is wrong.
+    #[error("{}", list(path, mistakes))]
+    Mistaken {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, in the order of the file.
+        mistakes: Vec<Mistake>,
+    },
+}
+
+/// One mistake and its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// The line, from 1.
+    pub line: usize,
+    /// The column in characters, from 1.
+    pub column: usize,
+    /// What is wrong and what was expected.
+    pub what: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.line, self.column, self.what)
+    }
+}
+
+/// A line for each mistake, as compilers write them, so that editors can jump there.
+fn list(path: &Path, mistakes: &[Mistake]) -> String {
+    let lines = mistakes.iter().map(|mistake| format!("{}:{mistake}", path.display()));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+pub(super) fn read(path: &Path) -> Result<Settings, ConfigError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+    parse(&text).map_err(|mistakes| ConfigError::Mistaken { path: path.to_owned(), mistakes })
+}
+
+fn parse(text: &str) -> Result<Settings, Vec<Mistake>> {
+    let mut walk = Walk { mistakes: Vec::new() };
+    let mut settings = Settings::default();
+    match DeTable::parse(text) {
+        Ok(document) => walk.document(document.get_ref(), &mut settings),
+        Err(error) => walk.note(error.span().unwrap_or(0..0), error.message().to_owned()),
+    }
+    if walk.mistakes.is_empty() {
+        return Ok(settings);
+    }
+    walk.mistakes.sort_by_key(|(at, _)| *at);
+    Err(walk.mistakes.into_iter().map(|(at, what)| place(text, at, what)).collect())
+}
+
+fn place(text: &str, at: usize, what: String) -> Mistake {
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+    Mistake { line, column, what }
+}
+
+/// A key of a section: the flag of the same name takes the same values.
+struct Key<T> {
+    name: &'static str,
+    set: fn(&mut T, &DeValue<'_>) -> Result<(), String>,
+}
+
+/// A `[[file]]` while it is read.
+#[derive(Default)]
+struct File {
+    target: Option<SinkTarget>,
+    layout: Layout,
+}
+
+const LISTENER: &[Key<Settings>] = &[
+    Key { name: "run_dir", set: |to, value| put(&mut to.run_dir, path(value)) },
+    Key { name: "socket_mode", set: |to, value| put(&mut to.socket_mode, permissions(value)) },
+    Key { name: "sync", set: |to, value| put(&mut to.sync, text(value, sync)) },
+    Key {
+        name: "exit_with_last_worker",
+        set: |to, value| put(&mut to.exit_with_last_worker, boolean(value)),
+    },
+    Key { name: "timezone", set: |to, value| put(&mut to.timezone, text(value, timezone)) },
+    Key { name: "diagnostics_dir", set: |to, value| put(&mut to.diagnostics_dir, path(value)) },
+];
+
+const FILE: &[Key<File>] = &[
+    Key { name: "path", set: |to, value| put(&mut to.target, path(value).map(target)) },
+    Key { name: "format", set: |to, value| put(&mut to.layout.format, text(value, str::parse)) },
+    Key { name: "filter", set: |to, value| put(&mut to.layout.filter, text(value, str::parse)) },
+    Key { name: "mode", set: |to, value| put(&mut to.layout.file_mode, permissions(value)) },
+];
+
+const SECTIONS: [&str; 2] = ["listener", "file"];
+
+struct Walk {
+    mistakes: Vec<(usize, String)>,
+}
+
+impl Walk {
+    fn note(&mut self, at: Range<usize>, what: String) {
+        self.mistakes.push((at.start, what));
+    }
+
+    fn document(&mut self, document: &DeTable<'_>, settings: &mut Settings) {
+        for (key, value) in document {
+            match key.get_ref().as_ref() {
+                "listener" => match value.get_ref() {
+                    DeValue::Table(table) => {
+                        self.section("[listener]", table, LISTENER, settings);
+                    }
+                    _ => self.note(key.span(), "`listener` is a table: write [listener]".into()),
+                },
+                "file" => self.files(key.span(), value.get_ref(), settings),
+                unknown => {
+                    let hint = match home_of(unknown) {
+                        Some(section) => format!("it belongs under {section}"),
+                        None => nearest(unknown, &SECTIONS, "known are [listener] and [[file]]"),
+                    };
+                    self.note(key.span(), format!("unknown key `{}`; {hint}", plain(unknown)));
+                }
+            }
+        }
+    }
+
+    fn files(&mut self, at: Range<usize>, value: &DeValue<'_>, settings: &mut Settings) {
+        const BRACKETS: &str = "there may be several files: write [[file]], with two brackets";
+        let DeValue::Array(files) = value else {
+            return self.note(at, BRACKETS.to_owned());
+        };
+        for entry in files.iter() {
+            let DeValue::Table(table) = entry.get_ref() else {
+                self.note(entry.span(), BRACKETS.to_owned());
+                continue;
+            };
+            let mut file = File::default();
+            self.section("[[file]]", table, FILE, &mut file);
+            match file.target {
+                Some(target) => settings.files.push(FileSettings { target, layout: file.layout }),
+                None if table.contains_key("path") => {}
+                None => self.note(
+                    entry.span(),
+                    "this [[file]] has no `path`; `path = \"-\"` is standard output".to_owned(),
+                ),
+            }
+        }
+    }
+
+    fn section<T>(&mut self, section: &str, table: &DeTable<'_>, keys: &[Key<T>], into: &mut T) {
+        for (name, value) in table {
+            let name_text = name.get_ref().as_ref();
+            if let Some(key) = keys.iter().find(|key| key.name == name_text) {
+                if let Err(expected) = (key.set)(into, value.get_ref()) {
+                    self.note(value.span(), format!("`{name_text}`: {expected}"));
+                }
+                continue;
+            }
+            let known: Vec<_> = keys.iter().map(|key| key.name).collect();
+            let hint = match home_of(name_text) {
+                Some(home) => format!("it belongs under {home}"),
+                None => nearest(name_text, &known, &format!("known are {}", known.join(", "))),
+            };
+            let unknown = plain(name_text);
+            self.note(name.span(), format!("unknown key `{unknown}` in {section}; {hint}"));
+        }
+    }
+}
+
+/// The section that knows a key by exactly this name.
+fn home_of(name: &str) -> Option<&'static str> {
+    if LISTENER.iter().any(|key| key.name == name) {
+        return Some("[listener]");
+    }
+    FILE.iter().any(|key| key.name == name).then_some("[[file]]")
+}
+
+/// Whether some section knows this key.
+#[cfg(test)]
+pub(crate) fn is_key(name: &str) -> bool {
+    home_of(name).is_some()
+}
+
+/// The known name that was probably meant, or else what `otherwise` says.
+fn nearest(name: &str, known: &[&str], otherwise: &str) -> String {
+    let name = name.to_ascii_lowercase().replace('-', "_");
+    let likely = |key: &&str| {
+        let distance = strsim::damerau_levenshtein(&name, key);
+        (distance <= 1.max(key.len() / 3)).then_some(distance)
+    };
+    let best = known.iter().filter_map(|key| likely(key).map(|distance| (distance, key))).min();
+    match best {
+        Some((_, key)) => format!("did you mean `{key}`?"),
+        None => otherwise.to_owned(),
+    }
+}
+
+/// A key as it can be shown on a terminal.
+fn plain(text: &str) -> String {
+    text.escape_debug().take(64).collect()
+}
+
+fn put<T>(slot: &mut Option<T>, value: Result<T, String>) -> Result<(), String> {
+    *slot = Some(value?);
+    Ok(())
+}
+
+fn text<T, E: fmt::Display>(
+    value: &DeValue<'_>,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<T, String> {
+    match value {
+        DeValue::String(text) => parse(text).map_err(|error| format!("{} ({error})", shown(value))),
+        _ => Err(format!("expected a text in quotes, found {}", shown(value))),
+    }
+}
+
+fn timezone(text: &str) -> Result<Timezone, &'static str> {
+    clap::ValueEnum::from_str(text, false).map_err(|_| "expected utc or local")
+}
+
+fn path(value: &DeValue<'_>) -> Result<PathBuf, String> {
+    match value {
+        DeValue::String(path) if path.is_empty() => {
+            Err("expected a path, found an empty text".to_owned())
+        }
+        DeValue::String(path) => Ok(PathBuf::from(path.as_ref())),
+        _ => Err(format!("expected a path in quotes, found {}", shown(value))),
+    }
+}
+
+fn boolean(value: &DeValue<'_>) -> Result<bool, String> {
+    match value {
+        DeValue::Boolean(value) => Ok(*value),
+        _ => Err(format!("expected true or false, found {}", shown(value))),
+    }
+}
+
+/// A text, or a number that is written as octal: 640 would silently be 1200 in octal.
+fn permissions(value: &DeValue<'_>) -> Result<u32, String> {
+    match value {
+        DeValue::Integer(number) if number.radix() == 8 => {
+            mode(number.as_str()).map_err(|error| format!("{} ({error})", shown(value)))
+        }
+        DeValue::Integer(_) => Err(format!(
+            "the number {} is not written as octal: write \"0640\" or 0o640",
+            shown(value)
+        )),
+        _ => text(value, mode),
+    }
+}
+
+/// A value as it stands in a message.
+fn shown(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => format!("\"{}\"", plain(text)),
+        DeValue::Integer(number) => number.to_string(),
+        DeValue::Float(number) => number.to_string(),
+        DeValue::Boolean(value) => value.to_string(),
+        DeValue::Datetime(time) => time.to_string(),
+        DeValue::Array(_) => "a list".to_owned(),
+        DeValue::Table(_) => "a table".to_owned(),
+    }
+}
+
+#[cfg(test)]
+#[path = "file_tests.rs"]
+mod tests;

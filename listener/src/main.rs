@@ -1,0 +1,5 @@
+//! The command `fleetlog`.
+
+fn main() -> std::process::ExitCode {
+    fleetlog::command::main()
+}

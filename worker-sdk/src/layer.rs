@@ -1,0 +1,238 @@
+//! The layer: from an event of `tracing` to a record in the queue.
+//!
+//! An event is encoded by its own thread into that thread's buffer, together with the fields of
+//! the spans that it is in, and sent under the queue's lock. The layer never filters (that is
+//! for the filters beside it), starts no thread, and never panics by itself; a `Debug` that
+//! panics is the caller's panic, and leaves nothing behind.
+
+use std::cell::RefCell;
+use std::fmt;
+
+use fleetlog_protocol::Level;
+use fleetlog_protocol::callsite::Definition;
+use fleetlog_protocol::record::{FieldEncoder, RecordEncoder, merge_fields};
+use fleetlog_protocol::socket_queue::CallsiteOf;
+use tracing_core::span::{Attributes, Id, Record};
+use tracing_core::{Event, Metadata, Subscriber};
+use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::builder::Builder;
+use crate::registry::{CONTEXT_BLOCKS_MAX, Spans};
+use crate::visit::{FieldVisitor, Names};
+use crate::worker::{Worker, thread_number};
+
+/// What one span's fields may hold, in bytes. Every record of the span carries a copy.
+const SPAN_MAX: usize = 16 << 10;
+
+/// A buffer that grew beyond this for one huge record is given back.
+const BUFFER_KEPT: usize = 64 << 10;
+
+thread_local! {
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The layer that sends events to the fleet's listener.
+///
+/// Compose it with [`fleetlog_worker::registry()`](crate::registry()), which survives forks, or
+/// with the stock registry in programs that never fork.
+///
+/// ```
+/// use tracing_subscriber::layer::SubscriberExt as _;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let run_dir = folder.path();
+/// let layer = fleetlog_worker::Layer::builder().run_dir(run_dir).name("worker 3").build()?;
+/// let subscriber = fleetlog_worker::registry().with(layer);
+/// tracing::subscriber::with_default(subscriber, || {
+///     tracing::info!(item = 7, "finished");
+/// });
+/// # Ok(())
+/// # }
+/// ```
+pub struct Layer {
+    worker: &'static Worker,
+    /// The spans of our own registry; `None` over another one, which keeps them for us.
+    spans: Option<Spans>,
+}
+
+/// A span's fields where another registry keeps them.
+struct SpanFields(Vec<Box<[u8]>>);
+
+impl fmt::Debug for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Layer").field("worker", &self.worker).finish_non_exhaustive()
+    }
+}
+
+impl Layer {
+    /// Starts to describe a layer.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    pub(crate) const fn of(worker: &'static Worker) -> Self {
+        Self { worker, spans: None }
+    }
+
+    /// Encodes an event into `buffer` and sends it.
+    fn send<S>(&self, event: &Event<'_>, context: &Context<'_, S>, buffer: &mut Vec<u8>)
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let metadata = event.metadata();
+        #[cfg(feature = "log")]
+        let source = tracing_log::NormalizeEvent::normalized_metadata(event);
+        #[cfg(not(feature = "log"))]
+        let source: Option<Metadata<'_>> = None;
+
+        let level = level(metadata);
+        let limit = self.worker.settings.record_max;
+        let mut encoder = RecordEncoder::new(buffer, level, limit);
+        self.encode_scope(event, context, &mut encoder);
+        let mut fields = encoder.fields();
+        let names = if source.is_some() { Names::InlineWithoutSource } else { Names::Indexed };
+        event.record(&mut FieldVisitor { fields: &mut fields, names });
+        let (count, missing) = (fields.count(), fields.missing());
+        encoder.finish(thread_number(), count, missing);
+
+        if let Some(source) = source {
+            // `log` has one callsite per level; the record itself says where it comes from.
+            let mut definition = Vec::new();
+            define(&source, false, &mut definition);
+            RecordEncoder::append_definition(buffer, &definition);
+            self.worker.send(buffer, level.is_urgent(), CallsiteOf::Inline);
+        } else {
+            let key = std::ptr::from_ref(metadata).addr();
+            let definition = |out: &mut Vec<u8>| define(metadata, true, out);
+            self.worker.send(buffer, level.is_urgent(), CallsiteOf::Static(key, &definition));
+        }
+    }
+
+    fn encode_scope<S>(
+        &self,
+        event: &Event<'_>,
+        context: &Context<'_, S>,
+        encoder: &mut RecordEncoder<'_>,
+    ) where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let Some(spans) = self.spans else {
+            let Some(scope) = context.event_scope(event) else { return };
+            for span in scope.from_root() {
+                let extensions = span.extensions();
+                let blocks = extensions.get::<SpanFields>().map_or(&[][..], |fields| &fields.0);
+                let blocks: Vec<&[u8]> = blocks.iter().map(|block| &**block).collect();
+                encoder.span(span.name(), &blocks);
+            }
+            return;
+        };
+        let leaf = if event.is_contextual() { spans.current() } else { event.parent().cloned() };
+        if let Some(leaf) = leaf {
+            spans.for_each_in_scope(&leaf, &mut |span, blocks| encoder.span(span.name(), blocks));
+        }
+    }
+
+    fn add_span_fields<S>(&self, id: &Id, block: Box<[u8]>, context: &Context<'_, S>)
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        if let Some(spans) = self.spans {
+            if spans.push_context(id, block) > CONTEXT_BLOCKS_MAX {
+                spans.merge_context(id, |blocks| merge_fields(blocks, SPAN_MAX).into());
+            }
+            return;
+        }
+        let Some(span) = context.span(id) else { return };
+        let mut extensions = span.extensions_mut();
+        match extensions.get_mut::<SpanFields>() {
+            Some(SpanFields(blocks)) => {
+                blocks.push(block);
+                if blocks.len() > CONTEXT_BLOCKS_MAX {
+                    let parts: Vec<&[u8]> = blocks.iter().map(|block| &**block).collect();
+                    *blocks = vec![merge_fields(&parts, SPAN_MAX).into()];
+                }
+            }
+            None => extensions.insert(SpanFields(vec![block])),
+        }
+    }
+}
+
+impl<S> tracing_subscriber::Layer<S> for Layer
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn on_layer(&mut self, subscriber: &mut S) {
+        self.spans = Spans::of(subscriber);
+    }
+
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        if !attributes.is_empty() {
+            let block = span_block(|visitor| attributes.record(visitor));
+            self.add_span_fields(id, block, &context);
+        }
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        if !values.is_empty() {
+            let block = span_block(|visitor| values.record(visitor));
+            self.add_span_fields(id, block, &context);
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        // A listener in this process must not drain what it says about draining.
+        if is_listeners_own(event.metadata().target()) {
+            return;
+        }
+        let sent = BUFFER.try_with(|buffer| {
+            let Ok(mut buffer) = buffer.try_borrow_mut() else { return false };
+            self.send(event, &context, &mut buffer);
+            buffer.shrink_to(BUFFER_KEPT);
+            true
+        });
+        // A `Debug` that logs comes here while its own event holds the buffer, and a destructor
+        // that logs when the thread's buffer is gone: both are rare and get a buffer of their own.
+        if sent != Ok(true) {
+            self.send(event, &context, &mut Vec::new());
+        }
+    }
+}
+
+/// Fields with inline names behind their count.
+fn span_block(record: impl FnOnce(&mut FieldVisitor<'_, '_>)) -> Box<[u8]> {
+    let mut block = vec![0; 2];
+    let mut fields = FieldEncoder::new(&mut block, SPAN_MAX);
+    record(&mut FieldVisitor { fields: &mut fields, names: Names::Inline });
+    let count = fields.count();
+    block[..2].copy_from_slice(&count.to_le_bytes());
+    block.into()
+}
+
+fn define(metadata: &Metadata<'_>, with_fields: bool, out: &mut Vec<u8>) {
+    let definition = Definition {
+        level: level(metadata),
+        target: metadata.target(),
+        name: metadata.name(),
+        file: metadata.file(),
+        line: metadata.line(),
+        module_path: metadata.module_path(),
+    };
+    let fields = metadata.fields();
+    definition.encode(fields.iter().filter(|_| with_fields).map(|field| field.name()), out);
+}
+
+fn level(metadata: &Metadata<'_>) -> Level {
+    use tracing_core::Level as Theirs;
+    match *metadata.level() {
+        Theirs::ERROR => Level::Error,
+        Theirs::WARN => Level::Warn,
+        Theirs::INFO => Level::Info,
+        Theirs::DEBUG => Level::Debug,
+        Theirs::TRACE => Level::Trace,
+    }
+}
+
+fn is_listeners_own(target: &str) -> bool {
+    target.strip_prefix("fleetlog").is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
