@@ -59,14 +59,21 @@ fn a_client_hears_how_it_goes_until_the_last_answer() {
 #[test]
 fn a_listener_that_answers_without_end_does_not_keep_its_client() {
     let dir = tempfile::tempdir().expect("a folder");
-    let listener = listen(dir.path(), |mut stream| {
-        let chatter = reply(&Reply::Pending { written: 1 }).repeat(1000);
-        while stream.write_all(&chatter).is_ok() {}
+    let listener = listen(dir.path(), |stream| {
+        // Several, so that there is always something more; each send is whole frames.
+        let mouths = [(); 3].map(|()| {
+            let mut mouth = stream.try_clone().expect("a copy");
+            let chatter = reply(&Reply::Pending { written: 1 }).repeat(1000);
+            thread::spawn(move || while mouth.write_all(&chatter).is_ok() {})
+        });
+        mouths.into_iter().for_each(|mouth| mouth.join().expect("it falls silent"));
     });
     let (done, result) = mpsc::channel();
     thread::spawn(move || {
         let timeout = Duration::from_millis(50);
-        done.send(client::request(dir.path(), Request::Stop, timeout, |_| ()))
+        // A client slower than its listener always finds the next answer waiting.
+        let slow = |_| thread::sleep(Duration::from_micros(100));
+        done.send(client::request(dir.path(), Request::Stop, timeout, slow))
     });
     let answer = result.recv_timeout(PATIENCE).expect("the client returns");
     assert!(answer.expect_err("it never ends").is_timed_out());

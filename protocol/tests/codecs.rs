@@ -51,7 +51,7 @@ fn level() -> impl Strategy<Value = Level> {
 
 fn event() -> impl Strategy<Value = Event> {
     let span = (text(20), vec(inline_fields(4), 0..3));
-    (level(), vec(span, 0..4), fields(8)).prop_map(|(level, spans, fields)| Event {
+    (level(), vec(span, 0..4), fields(14)).prop_map(|(level, spans, fields)| Event {
         level,
         spans,
         fields,
@@ -397,6 +397,25 @@ fn an_error_chain_that_never_ends_is_cut_at_its_limit() {
         panic!("the error is there")
     };
     assert_eq!(chain.iter().collect::<Vec<_>>(), ["again"; ERROR_CHAIN_MAX]);
+}
+
+#[test]
+fn a_value_without_any_room_still_counts_in_the_original_length() {
+    let long = "x".repeat(600);
+    for value in [
+        Owned::U64(1),
+        Owned::Str(long.clone()),
+        Owned::Bytes(vec![1; 600]),
+        Owned::Debug(long.clone()),
+        Owned::Error(vec![long.clone(), long.clone()]),
+    ] {
+        let filling = (OwnedName::Index(0), Owned::Str(long.clone()));
+        let fields = vec![filling, (OwnedName::Index(1), value)];
+        let event = Event { level: Level::Info, spans: Vec::new(), fields };
+        let whole = u32::try_from(event.encode(usize::MAX).len()).unwrap();
+        let cut = event.encode(RECORD_MIN);
+        assert_eq!(Record::decode(&cut).unwrap().original_len, Some(whole), "{event:?}");
+    }
 }
 
 #[test]

@@ -125,8 +125,8 @@ fn program() {
     let inside = span.clone();
     let elsewhere = move || {
         tracing::dispatcher::with_default(&dispatch, || {
-            inside.in_scope(|| info!("on another thread"))
-        })
+            inside.in_scope(|| info!("on another thread"));
+        });
     };
     std::thread::spawn(elsewhere).join().unwrap();
     drop(span);

@@ -307,10 +307,10 @@ where
         "fmt+file" => registry.with(text!().with_writer(Arc::new(null()))).init(),
         "fmt+mutex" => registry.with(text!().with_writer(Mutex::new(null()))).init(),
         "fmt+env" => {
-            registry.with(env("info,hyper=warn")).with(text!().with_writer(io::sink)).init()
+            registry.with(env("info,hyper=warn")).with(text!().with_writer(io::sink)).init();
         }
         "fmt+dynamic" => {
-            registry.with(env("warn,[work{n}]=trace")).with(text!().with_writer(io::sink)).init()
+            registry.with(env("warn,[work{n}]=trace")).with(text!().with_writer(io::sink)).init();
         }
         "env" => registry.with(env("info,hyper=warn")).init(),
         "dynamic" => registry.with(env("warn,[work{n}]=trace")).init(),

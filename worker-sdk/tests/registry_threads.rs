@@ -146,7 +146,7 @@ fn threads_that_come_and_go_leave_nothing_behind() {
                 let dispatch = dispatch.clone();
                 thread::spawn(move || {
                     dispatcher::with_default(&dispatch, || {
-                        info_span!("short").in_scope(|| info!("inside"))
+                        info_span!("short").in_scope(|| info!("inside"));
                     });
                 })
             })

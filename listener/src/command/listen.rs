@@ -75,7 +75,10 @@ impl Listen {
         let settings = common.settings(self.settings())?;
         Diagnostics { common, folder: settings.diagnostics_dir.as_deref() }.start()?;
         let options = settings.into_options().map_err(|error| Failure::usage("listen", error))?;
-        let receipt = Listener::builder().options(options).run().map_err(|e| failure(&e))?;
+        tracing::info!(run_dir = %options.run_dir.display(), "the listener starts");
+        let ended = Listener::builder().options(options).run();
+        let receipt = ended.map_err(|error| failure(&error))?;
+        tracing::info!(written = receipt.written, lines = receipt.lines, "the listener ends");
         screen.note(receipt::table(&receipt, common.verbose > 0));
         Ok(Code::Done)
     }

@@ -85,11 +85,17 @@ struct Listener {
     uptime_seconds: f64,
     run_dir: String,
     version: String,
+    /// Why nothing can be written at the moment.
+    #[serde(default)]
+    paused: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Totals {
+    workers: u64,
+    connected: u64,
+    died: u64,
     written: u64,
     lines: u64,
     bytes: u64,
@@ -111,7 +117,7 @@ struct Worker {
     attempted: u64,
     written: u64,
     dropped: BTreeMap<String, u64>,
-    queue_bytes: u64,
+    missing: u64,
     seconds_since_last: Option<f64>,
 }
 
@@ -137,7 +143,7 @@ impl Fleet {
     fn to_text(&self) -> String {
         let mut parts = vec![self.summary()];
         if self.workers.is_empty() {
-            parts.push(format!("{DIM}No worker has logged yet.{DIM:#}"));
+            parts.push(format!("{DIM}No worker is there.{DIM:#}"));
         } else {
             parts.push(self.worker_table().to_string());
         }
@@ -146,10 +152,9 @@ impl Fleet {
     }
 
     fn summary(&self) -> String {
-        let Listener { pid, uptime_seconds, run_dir, version } = &self.listener;
-        let Totals { written, lines, missing, truncated, doubles, offences, .. } = &self.totals;
-        let live = self.workers.iter().filter(|worker| worker.connected).count() as u64;
-        let all = self.workers.len() as u64;
+        let Listener { pid, uptime_seconds, run_dir, version, paused } = &self.listener;
+        let Totals { workers, connected, died, written, lines, .. } = &self.totals;
+        let Totals { missing, truncated, doubles, offences, .. } = &self.totals;
         let mut table = Table::new(&[Align::Left, Align::Left], 0);
         let mut fact = |name: &str, value: Cell| {
             table.row(vec![Cell::text(name).styled(BOLD), value]);
@@ -158,14 +163,17 @@ impl Fleet {
             "listener",
             Cell::text(&format!("pid {pid}, up {}, fleetlog {version}", time(*uptime_seconds))),
         );
+        if let Some(why) = paused {
+            fact("paused", Cell::text(why).styled(BAD));
+        }
         fact("run directory", Cell::text(run_dir));
         fact(
             "workers",
             Cell::text(&format!(
-                "{} connected, {} known, {}",
-                count(live),
-                count(all),
-                things(self.clients.connections, "connection")
+                "{} connected, {} seen, {} ended without a goodbye",
+                count(*connected),
+                count(*workers),
+                count(*died)
             )),
         );
         fact(
@@ -187,7 +195,8 @@ impl Fleet {
         );
         fact("lost", warn_if(dropped + missing + truncated > 0, Cell::text(&lost)));
         let offences_text = format!(
-            "{}{}, {} left out",
+            "{}, {}{}, {} left out",
+            things(self.clients.connections, "connection"),
             things(*offences, "offence"),
             reasons(&self.clients.offences),
             things(*doubles, "double")
@@ -207,7 +216,7 @@ impl Fleet {
                 ("ATTEMPTED", Align::Right),
                 ("WRITTEN", Align::Right),
                 ("DROPPED", Align::Right),
-                ("QUEUE", Align::Right),
+                ("MISSING", Align::Right),
                 ("LAST", Align::Right),
             ],
             0,
@@ -225,7 +234,7 @@ impl Fleet {
                 Cell::count(worker.attempted),
                 Cell::count(worker.written),
                 warn_if(dropped > 0, Cell::count(dropped)),
-                Cell::text(&bytes(worker.queue_bytes)),
+                warn_if(worker.missing > 0, Cell::count(worker.missing)),
                 Cell::text(&last),
             ]);
         }
@@ -290,11 +299,11 @@ mod tests {
 
     const ANSWER: &str = r#"{
         "listener": {"pid": 7, "uptime_seconds": 61.5, "run_dir": "/run/x", "version": "0.1.0"},
-        "totals": {"written": 1000, "lines": 2000, "bytes": 4096, "dropped": {"full": 3},
+        "totals": {"workers": 3, "connected": 1, "died": 0, "written": 1000, "lines": 2000, "bytes": 4096, "dropped": {"full": 3},
                    "missing": 0, "truncated": 0, "doubles": 1, "offences": 2},
         "workers": [{"name": "evil\u001b[2J", "pid": 8, "uid": 1000, "connected": true,
                      "transport": "socket", "attempted": 1003, "written": 1000,
-                     "dropped": {"full": 3}, "queue_bytes": 0, "seconds_since_last": 2.25}],
+                     "dropped": {"full": 3}, "missing": 0, "seconds_since_last": 2.25}],
         "sinks": [{"target": "/a.log", "format": "text", "filter": "all", "lines": 2000,
                    "bytes": 4096, "error": null}],
         "clients": {"connections": 1, "offences": {"garbage": 2}}
@@ -308,7 +317,13 @@ mod tests {
     #[test]
     fn the_numbers_of_the_answer_stand_in_the_table() {
         let text = plain(ANSWER);
-        for part in ["pid 7, up 1m 1s", "/run/x", "3 dropped (full 3)", "2 offences (garbage 2)"] {
+        for part in [
+            "pid 7, up 1m 1s",
+            "1 connected, 3 seen",
+            "/run/x",
+            "3 dropped (full 3)",
+            "2 offences (garbage 2)",
+        ] {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
         assert!(text.contains("evil\\u{1b}[2J") && !text.contains('\u{1b}'), "{text}");
@@ -316,10 +331,12 @@ mod tests {
     }
 
     #[test]
-    fn a_fleet_without_workers_says_so() {
+    fn a_fleet_without_workers_or_with_a_full_disk_says_so() {
         let mut answer: serde_json::Value = serde_json::from_str(ANSWER).unwrap();
         answer["workers"] = serde_json::json!([]);
-        assert!(plain(&answer.to_string()).contains("No worker has logged yet."));
+        answer["listener"]["paused"] = "no room".into();
+        let text = plain(&answer.to_string());
+        assert!(text.contains("No worker is there.") && text.contains("paused         no room"));
     }
 
     #[test]

@@ -79,12 +79,13 @@ impl fmt::Display for Table {
                 f.write_char('\n')?;
             }
             write!(f, "{:1$}", "", self.indent)?;
-            for (column, cell) in row.iter().enumerate() {
+            // Nothing stands to the right of a row's last text, no padding either.
+            let filled = row.iter().rposition(|cell| !cell.text.is_empty()).map_or(0, |at| at + 1);
+            for (column, cell) in row[..filled].iter().enumerate() {
                 let padding = widths[column] - cell.text.chars().count();
                 let (before, after) = match self.aligns[column] {
                     Align::Right => (padding, 0),
-                    // Nothing stands to the right of the last column.
-                    Align::Left if column + 1 == row.len() => (0, 0),
+                    Align::Left if column + 1 == filled => (0, 0),
                     Align::Left => (0, padding),
                 };
                 let gap = if column == 0 { "" } else { "  " };
@@ -178,10 +179,14 @@ mod tests {
 
     #[test]
     fn columns_are_aligned_and_nothing_trails() {
-        let mut table = Table::with_headline(&[("NAME", Align::Left), ("N", Align::Right)], 2);
-        table.row(vec![Cell::text("worker 0"), Cell::count(1_234)]);
+        let mut table = Table::with_headline(
+            &[("NAME", Align::Left), ("N", Align::Right), ("", Align::Left)],
+            2,
+        );
+        table.row(vec![Cell::text("worker 0"), Cell::count(1_234), Cell::text("")]);
+        table.row(vec![Cell::text("w"), Cell::count(1), Cell::text("why")]);
         let plain = anstream::adapter::strip_str(&table.to_string()).to_string();
-        assert_eq!(plain, "  NAME          N\n  worker 0  1,234");
+        assert_eq!(plain, "  NAME          N\n  worker 0  1,234\n  w             1  why");
     }
 
     #[test]

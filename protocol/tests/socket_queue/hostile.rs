@@ -98,21 +98,24 @@ fn a_listener_that_never_stops_talking_holds_up_nobody() {
         let mut worker = Worker::builder().start(&meeting);
         worker.log("one").expect("there is room");
         let (peer, _) = listener.greet();
-        let mut mouth = peer.stream.try_clone().expect("a copy");
-        let chatterer = thread::spawn(move || {
-            let (mut body, mut chatter) = (Vec::new(), Vec::new());
-            Reply::Pending { written: 1 }.encode(&mut body);
-            for _ in 0..5000 {
-                frame::put(Kind::Reply, &body, &mut chatter);
-            }
-            while mouth.write_all(&chatter).is_ok() {}
+        // Several, so that there is always something more; each send is whole frames.
+        let mouths = [(); 3].map(|()| {
+            let mut mouth = peer.stream.try_clone().expect("a copy");
+            thread::spawn(move || {
+                let (mut body, mut chatter) = (Vec::new(), Vec::new());
+                Reply::Pending { written: 1 }.encode(&mut body);
+                for _ in 0..1000 {
+                    frame::put(Kind::Reply, &body, &mut chatter);
+                }
+                while mouth.write_all(&chatter).is_ok() {}
+            })
         });
         for _ in 0..500 {
             worker.queue.pump();
         }
         assert!(worker.queue.is_connected(), "it talked all the while");
         drop((worker, peer));
-        chatterer.join().expect("it falls silent");
+        mouths.into_iter().for_each(|mouth| mouth.join().expect("it falls silent"));
     });
 }
 

@@ -127,14 +127,17 @@ impl Pinned {
         }
     }
 
-    /// Puts a list of chains aside.
+    /// Puts a list of chains, not empty, aside.
     fn keep_chains(&self, first: *mut Block) {
         let kept = &self.slot().context.garbage;
         let mut last = first;
-        // SAFETY: the list is in this thread's hands, and none of its blocks is freed while this span is pinned.
-        while let Some(next) =
-            unsafe { last.as_ref() }.map(|block| block.next_chain).filter(|next| !next.is_null())
-        {
+        loop {
+            // SAFETY: the list is in this thread's hands, and none of its blocks is freed while this
+            // span is pinned.
+            let next = unsafe { (*last).next_chain };
+            if next.is_null() {
+                break;
+            }
             last = next;
         }
         let mut head = kept.load(Ordering::SeqCst);

@@ -87,8 +87,11 @@ pub fn registry() -> Registry {
 ///   `fmt`), the child finds that span's extensions empty instead of locked for ever.
 /// - Ids that name no open span are ignored where the stock registry panics.
 /// - At most 4,194,240 spans can be open in a process; more share one placeholder, named `span store full`.
-/// - A layer with locks of its own is as safe as it was. `EnvFilter` is with directives by target and level; with directives by
-///   span or field (`[request{id=7}]=debug`) it takes locks that a child may inherit locked.
+/// - A layer with locks of its own is as safe as it was. `EnvFilter` is with directives by target
+///   and level; with directives by span or field (`[request{id=7}]=debug`) it takes locks that a
+///   child may inherit locked. So does `fmt` with a writer behind a `Mutex`, or to `io::stdout`.
+/// - The Rust standard library itself takes a process-wide lock when a thread starts or ends: a
+///   forked child that uses `std::thread` can hang there, whatever it logs with.
 /// - A subscriber that wraps this one by hand must forward `on_register_dispatch`, or be the thread's default: layers learn of
 ///   closed spans through the whole stack.
 pub struct Registry {

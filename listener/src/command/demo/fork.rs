@@ -7,6 +7,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use nix::sys::signal::Signal;
+use nix::sys::wait::WaitStatus;
 use nix::unistd::{ForkResult, Pid, fork};
 
 use super::super::exit::Failure;
@@ -21,6 +22,9 @@ pub(super) fn child(life: impl FnOnce() -> i32) -> Result<Pid, Failure> {
     match forked {
         Ok(ForkResult::Parent { child }) => Ok(child),
         Ok(ForkResult::Child) => {
+            // Nobody is left behind when the demo is killed: the listener drains and ends, the
+            // workers end. A kernel that can't do it leaves them to end by themselves.
+            let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGTERM);
             // A panic must not unwind into the parent's half of the program.
             let code = catch_unwind(AssertUnwindSafe(life)).unwrap_or(101);
             // SAFETY: `_exit` takes any code, and nothing of this process is used after it.
@@ -28,13 +32,19 @@ pub(super) fn child(life: impl FnOnce() -> i32) -> Result<Pid, Failure> {
         }
         Err(errno) => Err(Failure::failed(
             "demo: a process can't be forked",
-            format_args!("{errno}; allow more processes, or name fewer with --workers"),
+            format_args!(
+                "{}; allow more processes, or name fewer with --workers",
+                std::io::Error::from(errno)
+            ),
         )),
     }
 }
 
-/// Lets this process get TERM when its parent dies, so that no listener is left behind.
-pub(super) fn die_with_parent() {
-    // A kernel that can't leaves a listener without workers behind, which `stop` ends.
-    let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGTERM);
+/// How a child ended, in words.
+pub(super) fn end(status: WaitStatus) -> String {
+    match status {
+        WaitStatus::Exited(_, code) => format!("ended with code {code}"),
+        WaitStatus::Signaled(_, signal, _) => format!("was killed by {signal}"),
+        other => format!("is in the state {other:?}"),
+    }
 }

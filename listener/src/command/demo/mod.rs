@@ -9,8 +9,8 @@ use std::io::{self, BufRead as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use fleetlog_protocol::client;
 use fleetlog_protocol::message::{Receipt, Reply, Request};
+use fleetlog_protocol::{client, run_dir};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
@@ -19,7 +19,7 @@ use super::diagnostics::Diagnostics;
 use super::exit::{Code, Failure, PATIENCE};
 use super::flags::{Common, examples};
 use super::screen::{BAD, BOLD, DIM, GOOD, Screen};
-use super::table::{count, escape, things};
+use super::table::{Align, Cell, Table, count, escape, things};
 use super::{listen, receipt};
 use crate::format::Format;
 use crate::listener::Listener;
@@ -72,14 +72,22 @@ impl Demo {
     }
 
     fn announce(&self, place: &Place, screen: &mut Screen) {
-        let last = self.workers - 1;
-        let names = if last == 0 { String::new() } else { format!(" to \"worker {last}\"") };
+        let names = match self.workers - 1 {
+            0 => String::new(),
+            last => format!(" to \"worker {last}\""),
+        };
+        let mut table = Table::new(&[Align::Left, Align::Left], 2);
+        let mut row = |name: &str, text: &str| {
+            table.row(vec![Cell::text(name), Cell::text(text)]);
+        };
+        row(
+            "workers",
+            &format!("\"worker 0\"{names}, forked, {} each", things(self.items.into(), "record")),
+        );
+        row("file", &place.file.display().to_string());
+        row("proof", "a second file with the same records as JSON, read at the end");
         screen.line(format_args!(
-            "{BOLD}One listener, {} forked, {} each, one file.{BOLD:#}\n  \
-             workers  \"worker 0\"{names}\n  file     {}",
-            things(self.workers.into(), "worker"),
-            things(self.items.into(), "record"),
-            escape(&place.file.display().to_string()),
+            "{BOLD}A fleet: many workers, one listener, one file{BOLD:#}\n{table}"
         ));
     }
 
@@ -106,8 +114,12 @@ impl Demo {
         let ended = waitpid(listener, None);
         match (stopped?, ended) {
             (Reply::Stopped(receipt), Ok(WaitStatus::Exited(_, 0))) => Ok(*receipt),
-            (Reply::Stopped(_), ended) => {
-                Err(Failure::failed("demo", format_args!("the listener ended badly: {ended:?}")))
+            (Reply::Stopped(_), Ok(status)) => {
+                Err(Failure::failed("demo", format_args!("the listener {}", fork::end(status))))
+            }
+            (Reply::Stopped(_), Err(errno)) => {
+                let error = io::Error::from(errno);
+                Err(Failure::failed("demo: the listener can't be awaited", error))
             }
             _ => Err(Failure::unexpected_answer("demo")),
         }
@@ -115,7 +127,6 @@ impl Demo {
 
     /// The life of the listener's process.
     fn listen(&self, place: &Place, common: &Common) -> i32 {
-        fork::die_with_parent();
         // Without -v, the demo's screen belongs to the demo.
         let quiet = Common { quiet: common.verbose == 0, ..common.clone() };
         let ended = Diagnostics { common: &quiet, folder: None }.start().and_then(|()| {
@@ -165,7 +176,10 @@ impl Demo {
             let status = match waitpid(None, None) {
                 Ok(status) => status,
                 Err(nix::errno::Errno::EINTR) => continue,
-                Err(errno) => return Err(Failure::failed("demo: workers can't be awaited", errno)),
+                Err(errno) => {
+                    let error = io::Error::from(errno);
+                    return Err(Failure::failed("demo: workers can't be awaited", error));
+                }
             };
             let pid = status.pid();
             if pid == Some(listener) {
@@ -181,7 +195,7 @@ impl Demo {
             let (_, number) = living.swap_remove(at);
             done += 1;
             if !matches!(status, WaitStatus::Exited(_, 0)) && failed.is_none() {
-                let why = format!("worker {number} ended badly: {status:?}");
+                let why = format!("{} {}", worker::name(number), fork::end(status));
                 failed = Some(Failure::failed("demo", why));
             }
         }
@@ -220,8 +234,8 @@ impl Demo {
         let file = escape(&place.file.display().to_string());
         if faults.is_empty() {
             screen.line(format_args!(
-                "\n{GOOD}Proved:{GOOD:#} each of the {} of {} stands in the file exactly once, \
-                 each worker's in order.\nLook at it: less {file}",
+                "\n{GOOD}Proved:{GOOD:#} {} of {}, each in the file exactly once and in its \
+                 worker's order.\nLook at it: less {file}",
                 things(records, "record"),
                 things(self.workers.into(), "worker"),
             ));
@@ -267,9 +281,16 @@ impl Place {
         let template = std::env::temp_dir().join("fleetlog-demo-XXXXXX");
         let folder = nix::unistd::mkdtemp(&template).map_err(|errno| {
             let what = format!("a temporary folder {} can't be made", template.display());
-            Failure::failed(what, format_args!("{errno}; name another place with TMPDIR"))
+            let error = io::Error::from(errno);
+            Failure::failed(what, format_args!("{error}; name another place with TMPDIR"))
         })?;
         let run_dir = folder.join("run");
+        if run_dir::socket_path(&run_dir).is_err() {
+            let _ = std::fs::remove_dir(&folder);
+            let what = format!("demo: {} can't be used", folder.display());
+            let why = "its path is too long for a Unix socket; name a shorter place with TMPDIR";
+            return Err(Failure::failed(what, why));
+        }
         Ok(Self {
             file: file.map_or_else(|| folder.join("demo.log"), Path::to_owned),
             proof: folder.join("proof.json"),

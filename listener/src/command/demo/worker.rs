@@ -23,6 +23,7 @@ static LINK: LinkNumber = LinkNumber::new();
 pub(super) fn run(run_dir: &Path, number: u32, items: u32) -> i32 {
     let Ok(socket) = run_dir::socket_path(run_dir) else { return 1 };
     let mut worker = Worker {
+        number,
         queue: SocketQueue::new(Config {
             socket,
             window: WINDOW_DEFAULT,
@@ -66,9 +67,9 @@ const SUBJECTS: [Subject; 4] = [
 ];
 
 impl Subject {
-    /// Mostly good news.
-    const fn of(item: u32) -> &'static Self {
-        match item % 10 {
+    /// Mostly good news, in another order for each worker.
+    const fn of(worker: u32, item: u32) -> &'static Self {
+        match item.wrapping_add(worker) % 10 {
             3 => &SUBJECTS[1],
             6 => &SUBJECTS[2],
             8 => &SUBJECTS[3],
@@ -78,6 +79,7 @@ impl Subject {
 }
 
 struct Worker {
+    number: u32,
     queue: SocketQueue,
     record: Vec<u8>,
     message: String,
@@ -96,7 +98,7 @@ impl Worker {
 
     fn log(&mut self, item: u32, took: Duration) {
         use std::fmt::Write as _;
-        let subject = Subject::of(item);
+        let subject = Subject::of(self.number, item);
         self.message.clear();
         let _ = write!(self.message, "{} {item}", subject.text);
 

@@ -195,15 +195,18 @@ impl Worker<'_> {
                     } else {
                         String::new()
                     };
-                    let why = if self.queue.is_connected() {
-                        format!("the listener in {run_dir} did not write them within {timeout}")
+                    let (why, way_out) = if self.queue.is_connected() {
+                        (
+                            format!("the listener in {run_dir} did not write them in {timeout}"),
+                            format!("look at `fleetlog status --run-dir {run_dir}`"),
+                        )
                     } else {
-                        format!("no listener lived in {run_dir} for {timeout}")
+                        (
+                            format!("no listener lived in {run_dir} for {timeout}"),
+                            format!("start one with `fleetlog listen --run-dir {run_dir}`"),
+                        )
                     };
-                    format!(
-                        "{what}{lost}: {why}; look at `fleetlog status --run-dir {run_dir}`, or \
-                         wait longer with --timeout"
-                    )
+                    format!("{what}{lost}: {why}; {way_out}, or wait longer with --timeout")
                 }),
             });
         }

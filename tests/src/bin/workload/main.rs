@@ -1,0 +1,19 @@
+//! A program that logs, in every way that a test wants to see.
+//!
+//! `workload storm ...` forks workers that log numbered records. Each record names its `source`
+//! (worker and thread) and its number `n`, which is what the judge looks at.
+
+mod arguments;
+mod storm;
+
+use arguments::Arguments;
+
+fn main() {
+    let mut arguments = Arguments::of_process();
+    let scenario = arguments.scenario();
+    match scenario.as_str() {
+        "storm" => storm::run(&storm::Storm::from(&mut arguments)),
+        other => panic!("no scenario `{other}`"),
+    }
+    arguments.demand_empty();
+}

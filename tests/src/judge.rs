@@ -1,0 +1,148 @@
+//! The judge: reads every line of JSON log files and proves what is in them.
+//!
+//! EXACT means: each record that a worker logged is there once, whole, and in the order of its
+//! thread's calls. A workload numbers its records per source (a thread of a process) in the
+//! fields `source` and `n`; the queue numbers them in `seq`. The judge checks both, so that a
+//! lost, doubled or swapped record can't hide.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// A parsed line.
+#[derive(Debug, Deserialize)]
+pub struct Line {
+    /// Wall-clock time.
+    pub timestamp: String,
+    /// The level's name.
+    pub level: String,
+    /// The target.
+    pub target: String,
+    /// The worker's name.
+    pub worker: String,
+    /// The worker's pid.
+    pub pid: u32,
+    /// The lane; 0 = the socket.
+    pub lane: u32,
+    /// The sequence number; 0 = the listener's own line.
+    pub seq: u64,
+    /// Message and fields.
+    pub fields: HashMap<String, Value>,
+}
+
+/// What a workload logged.
+#[derive(Debug, Default)]
+pub struct Verdict {
+    /// Records of workers.
+    pub records: u64,
+    /// Lines of the listener itself, by message.
+    pub notices: Vec<(String, Line)>,
+    /// For each source the numbers in the order of the file.
+    pub sources: HashMap<String, Vec<u64>>,
+    /// Every finding that contradicts EXACT.
+    pub faults: Vec<String>,
+}
+
+/// Reads the lines of a log; panics at a line that is not whole.
+#[must_use]
+pub fn lines(log: &Path) -> Vec<Line> {
+    let bytes = fs::read(log).unwrap_or_else(|error| panic!("{}: {error}", log.display()));
+    if bytes.is_empty() {
+        return Vec::new();
+    }
+    assert_eq!(bytes.last(), Some(&b'\n'), "the last line of {} is torn", log.display());
+    bytes[..bytes.len() - 1]
+        .split(|byte| *byte == b'\n')
+        .enumerate()
+        .map(|(number, line)| {
+            serde_json::from_slice(line).unwrap_or_else(|error| {
+                let text = String::from_utf8_lossy(&line[..line.len().min(300)]);
+                panic!("{}:{}: {error}: {text}", log.display(), number + 1)
+            })
+        })
+        .collect()
+}
+
+/// Judges a log.
+#[must_use]
+pub fn judge(log: &Path) -> Verdict {
+    let mut verdict = Verdict::default();
+    let mut positions: HashMap<(u32, u32, String), u64> = HashMap::new();
+    for line in lines(log) {
+        if line.seq == 0 {
+            let message = line.fields.get("message").and_then(Value::as_str).unwrap_or_default();
+            verdict.notices.push((message.to_owned(), line));
+            continue;
+        }
+        verdict.records += 1;
+        // A pid may come again with another worker; within one, numbers only go up by one, but
+        // for the numbers that a gap explains.
+        let (pid, lane, seq) = (line.pid, line.lane, line.seq);
+        if let Some(source) = line.fields.get("source").map(ToString::to_string) {
+            let position = positions.entry((pid, lane, String::new())).or_default();
+            if seq <= *position {
+                verdict.faults.push(format!("{source}: sequence {seq} behind {position}"));
+            }
+            *position = seq;
+            match line.fields.get("n").and_then(Value::as_u64) {
+                Some(n) => verdict.sources.entry(source).or_default().push(n),
+                None => verdict.faults.push(format!("{source}: a record without a number")),
+            }
+        }
+    }
+    verdict
+}
+
+impl Verdict {
+    /// Demands that each of `sources` sources logged exactly `0..records`, in order.
+    pub fn demand_exact(&self, sources: usize, records: u64) {
+        let mut faults = self.faults.clone();
+        if self.sources.len() != sources {
+            faults.push(format!("{} sources instead of {sources}", self.sources.len()));
+        }
+        for (source, numbers) in &self.sources {
+            faults.extend(fault_of(source, numbers, records));
+        }
+        faults.extend(self.losses());
+        assert!(faults.is_empty(), "not EXACT: {}", faults[..faults.len().min(20)].join("\n"));
+    }
+
+    /// Demands that each source logged a prefix of its numbers in order, at least as many as
+    /// `returned` tells of it.
+    pub fn demand_prefixes(&self, returned: &HashMap<String, u64>) {
+        let mut faults = self.faults.clone();
+        for (source, least) in returned {
+            let numbers = self.sources.get(source).map_or(&[][..], Vec::as_slice);
+            faults.extend(fault_of(source, numbers, numbers.len() as u64));
+            if (numbers.len() as u64) < *least {
+                faults.push(format!(
+                    "{source}: {least} calls had returned, {} records are in the file",
+                    numbers.len()
+                ));
+            }
+        }
+        faults.extend(self.losses());
+        assert!(faults.is_empty(), "not EXACT: {}", faults[..faults.len().min(20)].join("\n"));
+    }
+
+    /// Notices that tell of lost records.
+    fn losses(&self) -> impl Iterator<Item = String> + '_ {
+        let is_loss = |message: &str| {
+            message.contains("missing") || message.contains("dropped") || message.contains("read")
+        };
+        self.notices.iter().filter(move |(message, _)| is_loss(message)).map(|(message, line)| {
+            format!("{} [{}]: {message} {:?}", line.worker, line.pid, line.fields)
+        })
+    }
+}
+
+fn fault_of(source: &str, numbers: &[u64], records: u64) -> Option<String> {
+    if numbers.len() as u64 == records && numbers.iter().copied().eq(0..records) {
+        return None;
+    }
+    let wrong = numbers.iter().zip(0..).find(|(found, expected)| *found != expected);
+    Some(format!("{source}: {} of {records} records, first wrong: {wrong:?}", numbers.len()))
+}

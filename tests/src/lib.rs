@@ -1,0 +1,13 @@
+//! The harness of the whole-system tests.
+//!
+//! A test makes a [`Fixture`] (a folder of its own with a run directory), starts listeners and
+//! workloads in it as real processes, kills what it wants to see dead, and lets the [`judge`]
+//! read every line. Everything that a fixture started is killed by pid when it is dropped. A
+//! failure prints the folder's content.
+
+pub mod fixture;
+pub mod judge;
+pub mod wait;
+
+pub use fixture::{Fixture, ListenerUnderTest, Program};
+pub use judge::Verdict;
