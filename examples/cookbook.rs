@@ -10,10 +10,7 @@ use fleetlog_worker::Fleet;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = std::env::args().nth(1).map_or_else(std::env::temp_dir, PathBuf::from);
     let (run_dir, file) = (folder.join("run"), folder.join("cookbook.log"));
-    let listener = Listener::builder()
-        .run_dir(&run_dir)
-        .file(&file)
-        .spawn()?;
+    let listener = Listener::builder().run_dir(&run_dir).file(&file).spawn()?;
 
     let mut fleet = Fleet::new(&run_dir)?;
     for number in 0..10 {

@@ -10,6 +10,7 @@ use std::fmt;
 
 use fleetlog_protocol::Level;
 use fleetlog_protocol::callsite::Definition;
+use fleetlog_protocol::limits::SPAN_DEPTH_MAX;
 use fleetlog_protocol::record::{FieldEncoder, RecordEncoder, merge_fields};
 use fleetlog_protocol::socket_queue::CallsiteOf;
 use tracing_core::span::{Attributes, Id, Record};
@@ -119,7 +120,9 @@ impl Layer {
     {
         let Some(spans) = self.spans else {
             let Some(scope) = context.event_scope(event) else { return };
-            for span in scope.from_root() {
+            // The innermost spans say most about the event; `from_root` would keep the outermost.
+            let innermost: Vec<_> = scope.take(SPAN_DEPTH_MAX).collect();
+            for span in innermost.iter().rev() {
                 let extensions = span.extensions();
                 let blocks = extensions.get::<SpanFields>().map_or(&[][..], |fields| &fields.0);
                 let blocks: Vec<&[u8]> = blocks.iter().map(|block| &**block).collect();

@@ -243,8 +243,8 @@ fn read<'a>(
             let callsite = inline.insert(Callsite::decode(definition)?);
             (&*callsite, sinks.interested(record.level, &callsite.target))
         }
-        None => match link.callsites.get(record.callsite as usize) {
-            Some(Some(known)) => (&known.callsite, known.sinks),
+        None => match link.callsites.get(&record.callsite) {
+            Some(known) => (&known.callsite, known.sinks),
             _ => return Err(Offence::UnknownCallsite(record.callsite)),
         },
     };

@@ -15,12 +15,13 @@ mod queues;
 mod requests;
 mod status;
 
+use std::collections::HashMap;
 use std::io;
 use std::time::{Duration, Instant};
 
 use fleetlog_protocol::frame::Kind;
 use fleetlog_protocol::limits::BATCH_MAX;
-use fleetlog_protocol::message::{Ack, Drops, Receipt, Welcome};
+use fleetlog_protocol::message::{Drops, Receipt, Welcome};
 use fleetlog_protocol::stamp::{self, Stamp};
 
 use crate::checkpoint::{Checkpoint, Recovery};
@@ -270,7 +271,8 @@ impl Drain {
             connection.role = Role::Worker(WorkerLink {
                 queue: index,
                 name: name.into(),
-                callsites: Vec::new(),
+                callsites: HashMap::new(),
+                defined: 0,
                 goodbye: None,
             });
         }
@@ -365,11 +367,7 @@ impl Drain {
         }
         self.sinks.commit(&self.checkpoint, &advances)?;
         let intake = &mut self.intake;
-        self.queues.committed(|token, seq| {
-            let mut body = Vec::new();
-            Ack { seq }.encode(&mut body);
-            intake.send(token, Kind::Ack, &body);
-        });
+        self.queues.committed(|token, seq| intake.acknowledge(token, seq));
         Ok(())
     }
 

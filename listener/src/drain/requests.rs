@@ -110,8 +110,9 @@ impl Drain {
                 self.reply(token, &reply);
                 continue;
             }
+            let unread = self.intake.get(token).is_some_and(|peer| peer.is_backed_up());
             let waiting = &mut self.requests.waiting[index];
-            if Instant::now() >= waiting.progress_at {
+            if Instant::now() >= waiting.progress_at && !unread {
                 waiting.progress_at = Instant::now() + PROGRESS;
                 let written = self.totals.written - before;
                 self.reply(token, &Reply::Pending { written });

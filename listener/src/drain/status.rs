@@ -1,6 +1,6 @@
 //! What the listener tells about itself: the status as JSON, and the receipt.
 
-use fleetlog_protocol::limits::CONTROL_REPLY_WORKERS_MAX;
+use fleetlog_protocol::limits::{CONTROL_REPLY_WORKERS_MAX, FRAME_MAX};
 use fleetlog_protocol::message::{Drops, Receipt};
 use fleetlog_protocol::stamp;
 use serde_json::{Map, Value, json};
@@ -9,8 +9,20 @@ use super::Drain;
 use super::queues::Queue;
 
 impl Drain {
-    /// The state of the fleet as JSON text.
+    /// The state of the fleet as JSON text that fits into a frame: where there are too many
+    /// workers to name each, as many as fit.
     pub(super) fn status(&self) -> String {
+        let mut listed = CONTROL_REPLY_WORKERS_MAX;
+        loop {
+            let status = self.status_listing(listed);
+            if status.len() < FRAME_MAX - 16 || listed == 0 {
+                return status;
+            }
+            listed /= 2;
+        }
+    }
+
+    fn status_listing(&self, listed: usize) -> String {
         let bytes: u64 = self.sinks.status().iter().map(|sink| sink.bytes).sum();
         let lines: u64 = self.sinks.status().iter().map(|sink| sink.lines).sum();
         let trouble = self.trouble.as_ref().map(|trouble| &trouble.error);
@@ -33,8 +45,7 @@ impl Drain {
             })
             .collect();
         let connected = self.queues.iter().filter(|queue| queue.links > 0).count();
-        let workers: Vec<Value> =
-            self.queues.iter().take(CONTROL_REPLY_WORKERS_MAX).map(worker).collect();
+        let workers: Vec<Value> = self.queues.iter().take(listed).map(worker).collect();
         json!({
             "listener": {
                 "pid": std::process::id(),

@@ -4,6 +4,7 @@
 //! Whatever is wrong with its bytes is an [`Offence`] that costs this connection alone; the
 //! frames before it count.
 
+use std::collections::HashMap;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,7 +13,7 @@ use fleetlog_protocol::DecodeError;
 use fleetlog_protocol::callsite::Callsite;
 use fleetlog_protocol::frame::{self, Kind, PREFACE};
 use fleetlog_protocol::limits::{CALLSITES_MAX, HANDSHAKE_MAX};
-use fleetlog_protocol::message::{Goodbye, Hello, Name, QueueId, Request};
+use fleetlog_protocol::message::{Ack, Goodbye, Hello, Name, QueueId, Request};
 use fleetlog_protocol::record::stamp_of;
 use fleetlog_protocol::stamp::{self, Stamp};
 use interprocess::os::unix::uds_local_socket::Stream;
@@ -22,6 +23,10 @@ use nix::sys::socket::{MsgFlags, recv, send};
 use super::buffer::{ReadBuffer, Spare};
 use super::peer::Peer;
 use crate::sink::SinkMask;
+
+/// The bytes of all callsites that one connection may define: 500 each for as many as there may
+/// be, and far more than real programs have.
+const DEFINITIONS_MAX: usize = 8 << 20;
 
 /// What a client did wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,7 +49,7 @@ pub(crate) enum Offence {
     TooManyOfUid(u32),
     #[error("too many connections")]
     TooMany,
-    #[error("it holds too much of the listener's memory with an unfinished frame")]
+    #[error("it holds too much of the listener's memory with callsites or an unfinished frame")]
     Hoarding,
 }
 
@@ -87,7 +92,9 @@ pub(crate) struct WorkerLink {
     /// Its place among the listener's queues.
     pub(crate) queue: usize,
     pub(crate) name: Arc<str>,
-    pub(crate) callsites: Vec<Option<Known>>,
+    pub(crate) callsites: HashMap<u32, Known>,
+    /// The bytes of all definitions.
+    pub(crate) defined: usize,
     /// The last sequence number that the worker said it used, when it took leave.
     pub(crate) goodbye: Option<u64>,
 }
@@ -107,6 +114,8 @@ pub(crate) struct Connection {
     pub(crate) since: Instant,
     buffer: ReadBuffer,
     outbox: Vec<u8>,
+    /// An acknowledgement that waits until the peer has read what was sent before.
+    owed_ack: Option<u64>,
     /// The peer sends no more.
     pub(crate) ended: bool,
     /// It is on the drain's list of connections to look at.
@@ -130,6 +139,7 @@ impl Connection {
             since: Instant::now(),
             buffer: ReadBuffer::default(),
             outbox: Vec::new(),
+            owed_ack: None,
             ended: false,
             listed: false,
             last_stamp: 0,
@@ -224,7 +234,8 @@ impl Connection {
                 }
                 Kind::Callsite => link.define(frame.body, &interested)?,
                 Kind::Name => {
-                    link.name = Name::decode(frame.body).map(|Name { name }| name)?.into()
+                    let Name { name } = Name::decode(frame.body)?;
+                    link.name = name.into();
                 }
                 Kind::Goodbye => link.goodbye = Some(Goodbye::decode(frame.body)?.last_seq),
                 kind => return Err(Offence::Misplaced(kind)),
@@ -266,6 +277,11 @@ impl Connection {
         self.buffer.settle(spare);
     }
 
+    /// Whether the peer has not read yet what was sent to it.
+    pub(crate) const fn is_backed_up(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
     /// Sends a frame as far as the peer takes it now and keeps the rest. Returns whether some
     /// is left.
     pub(crate) fn send(&mut self, kind: Kind, body: &[u8]) -> bool {
@@ -273,8 +289,22 @@ impl Connection {
         self.flush()
     }
 
+    /// Acknowledges everything up to `seq`. A peer that does not read gets only the last
+    /// acknowledgement when it does, so that it costs no memory.
+    pub(crate) fn acknowledge(&mut self, seq: u64) -> bool {
+        self.owed_ack = Some(seq);
+        self.flush()
+    }
+
     /// Sends what is left and returns whether the peer must read first. A peer that is gone takes no more.
     pub(crate) fn flush(&mut self) -> bool {
+        if self.outbox.is_empty()
+            && let Some(seq) = self.owed_ack.take()
+        {
+            let mut body = Vec::new();
+            Ack { seq }.encode(&mut body);
+            frame::put(Kind::Ack, &body, &mut self.outbox);
+        }
         let mut sent = 0;
         while sent < self.outbox.len() {
             let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
@@ -286,7 +316,7 @@ impl Connection {
             }
         }
         self.outbox.drain(..sent);
-        !self.outbox.is_empty()
+        !self.outbox.is_empty() || self.owed_ack.is_some()
     }
 }
 
@@ -299,16 +329,16 @@ impl WorkerLink {
         let (number, definition) =
             body.split_first_chunk().ok_or(DecodeError::Truncated("a callsite's number"))?;
         let number = u32::from_le_bytes(*number);
-        let index = number as usize;
-        if index == 0 || index > CALLSITES_MAX {
+        if number == 0 || number as usize > CALLSITES_MAX {
             return Err(Offence::CallsiteNumber(number));
         }
-        let callsite = Callsite::decode(definition)?;
-        if self.callsites.len() <= index {
-            self.callsites.resize_with(index + 1, || None);
+        self.defined += definition.len();
+        if self.defined > DEFINITIONS_MAX {
+            return Err(Offence::Hoarding);
         }
+        let callsite = Callsite::decode(definition)?;
         let sinks = interested(&callsite);
-        self.callsites[index] = Some(Known { callsite, sinks });
+        self.callsites.insert(number, Known { callsite, sinks });
         Ok(())
     }
 }

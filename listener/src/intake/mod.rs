@@ -163,6 +163,16 @@ impl Intake {
         }
     }
 
+    /// Tells a worker what is in the files.
+    pub(crate) fn acknowledge(&mut self, token: Token, seq: u64) {
+        if let Some(connection) = self.connections.get_mut(token).and_then(Option::as_mut)
+            && connection.acknowledge(seq)
+        {
+            let both = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT;
+            set_interest(&self.epoll, connection, token, both);
+        }
+    }
+
     /// Whether somebody has not said yet who it is.
     pub(crate) const fn has_strangers(&self) -> bool {
         !self.strangers.is_empty()

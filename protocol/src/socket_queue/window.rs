@@ -59,6 +59,12 @@ impl Window {
         if self.start >= self.bytes.len() / 2 {
             self.compact();
         }
+        // Doubling would hold far more than the capacity; steps keep the promise of the module.
+        let needed = self.bytes.len() + frame::HEADER_LEN + body.len();
+        if needed > self.bytes.capacity() {
+            let step = (self.capacity / 16).max(4096);
+            self.bytes.reserve_exact(needed.next_multiple_of(step) - self.bytes.len());
+        }
         frame::put(kind, body, &mut self.bytes);
     }
 
