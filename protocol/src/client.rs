@@ -156,6 +156,10 @@ impl Conversation<'_> {
                     Kind::Reply => match Reply::decode(frame.body)? {
                         Reply::Pending { written } => on_pending(written),
                         Reply::Failed(why) => return Err(ClientError::Refused(why)),
+                        Reply::Stopped(receipt) => {
+                            self.await_end();
+                            return Ok(Reply::Stopped(receipt));
+                        }
                         last => return Ok(last),
                     },
                     Kind::Refused => {
@@ -171,6 +175,15 @@ impl Conversation<'_> {
                 }
             }
             self.receive(&mut inbox)?;
+        }
+    }
+
+    /// Waits until a listener that gave its receipt has let go of the run directory, so that the
+    /// next one can be started at once. The receipt is good whether it hurries or not.
+    fn await_end(&self) {
+        let mut rest = Vec::new();
+        while self.receive(&mut rest).is_ok() {
+            rest.clear();
         }
     }
 

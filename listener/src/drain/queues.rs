@@ -34,6 +34,8 @@ pub(crate) struct Queue {
     slot: QueueSlot,
     start_time: u64,
     acked: u64,
+    /// It has spoken to this listener.
+    seen: bool,
     dirty: bool,
     ends: bool,
 }
@@ -62,6 +64,7 @@ pub(crate) struct Queues {
     dirty: Vec<QueueIndex>,
     /// The accounts of queues that ended, in the order of their end.
     ended: Vec<WorkerAccount>,
+    /// Workers that have spoken to this listener.
     pub(crate) seen: u64,
 }
 
@@ -108,12 +111,12 @@ impl Queues {
                     name: name.to_owned(),
                 };
                 let slot = checkpoint.add_queue(&state)?;
-                self.seen += 1;
                 self.insert(slot, &state)
             }
         };
         if let Some(queue) = &mut self.list[index] {
             queue.links += 1;
+            self.seen += u64::from(!std::mem::replace(&mut queue.seen, true));
         }
         Ok(index)
     }
@@ -134,6 +137,7 @@ impl Queues {
             slot,
             start_time: state.start_time,
             acked: state.position,
+            seen: false,
             dirty: false,
             ends: false,
         };
