@@ -182,7 +182,7 @@ impl Conversation<'_> {
     /// next one can be started at once. The receipt is good whether it hurries or not.
     fn await_end(&self) {
         let mut rest = Vec::new();
-        while self.receive(&mut rest).is_ok() {
+        while Instant::now() < self.deadline && self.receive(&mut rest).is_ok() {
             rest.clear();
         }
     }

@@ -66,6 +66,33 @@ pub fn lines(log: &Path) -> Vec<Line> {
         .collect()
 }
 
+/// Judges a log of text lines, which tell of a record its `source` and `n` and nothing else
+/// that could be checked.
+#[must_use]
+pub fn judge_text(log: &Path) -> Verdict {
+    let text = fs::read(log).unwrap_or_else(|error| panic!("{}: {error}", log.display()));
+    let text = String::from_utf8(text).expect("UTF-8");
+    assert!(text.is_empty() || text.ends_with('\n'), "the last line of {} is torn", log.display());
+    let mut verdict = Verdict::default();
+    for line in text.lines() {
+        let word = |name| {
+            let mut words = line.split(' ').filter_map(|word| word.strip_prefix(name));
+            words.next().map(|value| value.trim_matches('"'))
+        };
+        match (word("source="), word("n=").and_then(|n| n.parse().ok())) {
+            (Some(source), Some(n)) => {
+                verdict.records += 1;
+                // As the JSON judge names it, quotes and all.
+                let source = Value::from(source).to_string();
+                verdict.sources.entry(source).or_default().push(n);
+            }
+            (None, None) => {}
+            _ => verdict.faults.push(format!("half a record: {line}")),
+        }
+    }
+    verdict
+}
+
 /// Judges a log.
 #[must_use]
 pub fn judge(log: &Path) -> Verdict {
@@ -108,6 +135,29 @@ impl Verdict {
         }
         faults.extend(self.losses());
         assert!(faults.is_empty(), "not EXACT: {}", faults[..faults.len().min(20)].join("\n"));
+    }
+
+    /// Demands that each source logged exactly `0..count`, in order, and that there are no others.
+    pub fn demand_counts(&self, counts: &HashMap<String, u64>) {
+        let mut faults = self.faults.clone();
+        for (source, count) in counts {
+            let numbers = self.sources.get(source).map_or(&[][..], Vec::as_slice);
+            faults.extend(fault_of(source, numbers, *count));
+        }
+        let unknown = self.sources.keys().filter(|source| !counts.contains_key(*source));
+        faults.extend(unknown.map(|source| format!("nobody logged as {source}")));
+        faults.extend(self.losses());
+        assert!(faults.is_empty(), "not EXACT: {}", faults[..faults.len().min(20)].join("\n"));
+    }
+
+    /// Adds what another file holds, of other sources or of the same.
+    pub fn add(&mut self, other: Self) {
+        self.records += other.records;
+        self.notices.extend(other.notices);
+        self.faults.extend(other.faults);
+        for (source, numbers) in other.sources {
+            self.sources.entry(source).or_default().extend(numbers);
+        }
     }
 
     /// Demands that each source logged a prefix of its numbers in order, at least as many as

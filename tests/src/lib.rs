@@ -7,6 +7,7 @@
 
 pub mod fixture;
 pub mod judge;
+pub mod raw;
 pub mod wait;
 
 pub use fixture::{Fixture, ListenerUnderTest, Program};

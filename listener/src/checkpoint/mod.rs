@@ -134,7 +134,7 @@ impl Checkpoint {
             .collect()
     }
 
-    /// Takes a queue in. Must not be called while an intent is open.
+    /// Takes a queue in, also while an intent is open: a paused drain still greets workers.
     pub(crate) fn add_queue(&mut self, state: &QueueState) -> io::Result<QueueSlot> {
         let free =
             (0..self.layout.queues).find(|slot| self.memory.load(self.layout.queue(*slot)) == 0);
@@ -155,7 +155,7 @@ impl Checkpoint {
         self.write_name(self.layout.queue(slot.0), name);
     }
 
-    /// Takes a file in that batches will name. Must not be called while an intent is open.
+    /// Takes a file in that batches will name.
     pub(crate) fn add_file(&mut self, path: &Path, identity: (u64, u64)) -> io::Result<FileSlot> {
         let bytes = path.as_os_str().as_encoded_bytes();
         if bytes.len() > layout::PATH_MAX {
@@ -248,9 +248,35 @@ impl Checkpoint {
                 larger.memory.store(to + word, self.memory.load(from + word));
             }
         }
+        let extents =
+            self.intent_words(self.layout.extents(), layout::INTENT_EXTENTS, layout::EXTENT_WORDS);
+        larger.store_words(layout.extents(), &extents);
+        let advances = self.intent_words(
+            self.layout.advances(),
+            layout::INTENT_ADVANCES,
+            layout::ADVANCE_WORDS,
+        );
+        larger.store_words(layout.advances(), &advances);
+        for word in [layout::INTENT_EXTENTS, layout::INTENT_ADVANCES, layout::INTENT_OPEN] {
+            larger.memory.store(word, self.memory.load(word));
+        }
         std::fs::rename(&next, self.run_dir.join(STATE))?;
         *self = larger;
         Ok(())
+    }
+
+    /// The words of an intent's list: `count` holds the number of its entries.
+    fn intent_words(&self, at: usize, count: usize, words: usize) -> Vec<u64> {
+        let entries = usize::try_from(self.memory.load(count)).unwrap_or(0);
+        let most =
+            if words == layout::EXTENT_WORDS { self.layout.files } else { self.layout.queues };
+        (0..entries.min(most) * words).map(|word| self.memory.load(at + word)).collect()
+    }
+
+    fn store_words(&self, at: usize, words: &[u64]) {
+        for (word, value) in words.iter().enumerate() {
+            self.memory.store(at + word, *value);
+        }
     }
 
     fn read_queue(&self, slot: usize) -> QueueState {

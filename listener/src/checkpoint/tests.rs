@@ -117,6 +117,28 @@ fn the_state_grows_without_forgetting_anything() {
 }
 
 #[test]
+fn a_state_that_grows_under_an_open_intent_keeps_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, identity) = log(folder.path(), "old\n");
+    let (mut checkpoint, _) = Checkpoint::open(folder.path()).expect("a checkpoint");
+    let queue = checkpoint.add_queue(&state(1)).expect("a queue");
+    let file = checkpoint.add_file(&path, identity).expect("a file");
+    let advance = Advance { queue, position: 5, written: 5, ends: false };
+    checkpoint.open_intent(&[Extent { file, offset: 4, len: 5 }], &[advance]);
+    for number in 2..=600 {
+        checkpoint.add_queue(&state(number)).expect("a queue");
+    }
+    for _ in 0..40 {
+        checkpoint.add_file(&path, identity).expect("a file");
+    }
+    drop(checkpoint);
+    fs::write(&path, "old\nfresh").expect("the write");
+    let (checkpoint, recovery) = Checkpoint::open(folder.path()).expect("a checkpoint");
+    assert!(matches!(recovery, Recovery::Finished), "{recovery:?}");
+    assert_eq!(checkpoint.queues()[0].1.position, 5);
+}
+
+#[test]
 fn a_damaged_state_is_put_aside_and_said() {
     for damage in [&b""[..], b"short", b"0123456789abcdef", &[0; 4096], &[0xff; 4096]] {
         let folder = tempfile::tempdir().expect("a folder");

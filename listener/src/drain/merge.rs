@@ -31,6 +31,9 @@ enum Step {
 impl Drain {
     /// Writes everything up to the cut-off into batches, in order.
     pub(super) fn merge(&mut self, cutoff: Stamp) -> Result<(), SinkError> {
+        // A token that was closed in a round that failed may have been given out again since.
+        self.active.sort_unstable();
+        self.active.dedup();
         let mut fronts = BinaryHeap::new();
         for token in self.active.clone() {
             if let Some(stamp) = self.front(token, cutoff) {

@@ -4,6 +4,9 @@
 //! (worker and thread) and its number `n`, which is what the judge looks at.
 
 mod arguments;
+mod listener_chain;
+mod listener_program;
+mod listener_steady;
 mod storm;
 
 use arguments::Arguments;
@@ -13,6 +16,9 @@ fn main() {
     let scenario = arguments.scenario();
     match scenario.as_str() {
         "storm" => storm::run(&storm::Storm::from(&mut arguments)),
+        "steady" => listener_steady::run(&listener_steady::Steady::from(&mut arguments)),
+        "chain" => listener_chain::run(&listener_chain::Chain::from(&mut arguments)),
+        "program" => listener_program::run(&mut arguments),
         other => panic!("no scenario `{other}`"),
     }
     arguments.demand_empty();

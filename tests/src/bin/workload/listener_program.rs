@@ -1,0 +1,99 @@
+//! Programs that bring a listener of their own: as a process, or inside of themselves.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use fleetlog::Listener;
+use fleetlog::format::Format;
+use fleetlog_worker::Fleet;
+
+use crate::arguments::Arguments;
+use crate::listener_steady::{PATIENCE, fleet, leave};
+
+pub(crate) fn run(arguments: &mut Arguments) {
+    let shape: String = arguments.take("shape", String::new());
+    let log: PathBuf = arguments.take("log", PathBuf::new());
+    let until: PathBuf = arguments.take("until", PathBuf::new());
+    let records: u64 = arguments.take("records", 1000);
+    match shape.as_str() {
+        "spawned" => spawned(&log, records),
+        "abandoned" => abandoned(&log, &until, records),
+        "embedded" => embedded(&log, records),
+        "refused" => refused(&log),
+        other => panic!("no shape `{other}`"),
+    }
+}
+
+fn run_dir() -> PathBuf {
+    std::env::var_os("FLEETLOG_RUN_DIR").expect("FLEETLOG_RUN_DIR").into()
+}
+
+fn builder(log: &PathBuf) -> fleetlog::Builder {
+    Listener::builder().run_dir(run_dir()).file(log).format(Format::json())
+}
+
+fn log_as(source: &str, records: u64) {
+    for n in 0..records {
+        tracing::info!(source, n, "from a program");
+    }
+}
+
+fn log_in_children(fleet: &mut Fleet, records: u64) {
+    for worker in 0..4 {
+        let work = move || {
+            log_as(&format!("{worker}.0"), records);
+            fleetlog_worker::sync(PATIENCE)
+        };
+        fleet.spawn(format!("worker {worker}"), work).expect("a fork");
+    }
+}
+
+/// Python's example: a listener process, a pool of workers, the sentinel.
+fn spawned(log: &PathBuf, records: u64) {
+    let listener = builder(log).spawn().expect("a listener");
+    let mut fleet = fleet();
+    log_in_children(&mut fleet, records);
+    assert!(fleet.join().expect("all workers").is_success());
+    let receipt = listener.stop(PATIENCE).expect("a receipt");
+    assert!(receipt.is_complete(), "{receipt:?}");
+    // Each worker, and this process, which logs how they ended.
+    assert_eq!(receipt.written, 4 * records + 4, "{receipt:?}");
+    assert_eq!(receipt.workers, 5, "{receipt:?}");
+}
+
+/// Spawns a listener, logs, leaves its pid beside `until`, and waits to be killed.
+fn abandoned(log: &PathBuf, until: &std::path::Path, records: u64) {
+    let listener = builder(log).spawn().expect("a listener");
+    let _fleet = fleet();
+    log_as("parent", records);
+    fleetlog_worker::sync(PATIENCE).expect("everything is in the file");
+    leave(until, &[("pid".to_owned(), u64::from(listener.pid()))]).expect("a file");
+    loop {
+        std::thread::sleep(Duration::from_secs(3600));
+    }
+}
+
+/// A listener in this process drains this process, and does not drain itself.
+fn embedded(log: &PathBuf, records: u64) {
+    let _fleet = fleet();
+    let listener = builder(log).start().expect("a listener");
+    let second = builder(log).start().expect_err("one listener a run directory");
+    assert!(second.is_already_owned(), "{second}");
+    assert!(second.to_string().contains(&std::process::id().to_string()), "{second}");
+    log_as("self", records);
+    tracing::error!(target: "fleetlog", "never sent");
+    tracing::error!(target: "fleetlog::drain", "never sent");
+    fleetlog_worker::sync(PATIENCE).expect("everything is in the file");
+    let receipt = listener.stop().expect("a receipt");
+    assert!(receipt.is_complete(), "{receipt:?}");
+    assert_eq!(receipt.written, records, "{receipt:?}");
+}
+
+/// Another process owns the run directory.
+fn refused(log: &PathBuf) {
+    let started = builder(log).start().expect_err("an owner is there");
+    assert!(started.is_already_owned(), "{started}");
+    let spawned = builder(log).spawn().expect_err("an owner is there");
+    assert!(spawned.to_string().contains("owns the run directory"), "{spawned}");
+    assert!(spawned.is_already_owned(), "spawn does not tell who is at fault: {spawned:?}");
+}
