@@ -14,12 +14,17 @@ use nix::errno::Errno;
 use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork};
+use signal_hook::consts::SIGTERM;
 
 use crate::ListenError;
 use crate::drain::Drain;
+use crate::ownership::OwnershipError;
 use crate::wake::Wake;
 
 const READY: &[u8] = b"ready";
+
+/// Said instead of a reason, with a pid behind it: another listener owns the run directory.
+const OWNED: &[u8] = b"\0owned ";
 
 /// How long a process that gave its receipt may take to be gone.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -91,8 +96,7 @@ pub(crate) fn spawn(
                 match ours.read(&mut byte) {
                     Ok(0) => {
                         let _ = waitpid(pid, None);
-                        let why = String::from_utf8_lossy(&answer).into_owned();
-                        return Err(ListenError::Unexpected(why));
+                        return Err(failure(&answer, run_dir));
                     }
                     Ok(len) => answer.extend_from_slice(&byte[..len]),
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -101,6 +105,29 @@ pub(crate) fn spawn(
             }
             Ok(ListenerProcess { pid, run_dir, _lifeline: ours })
         }
+    }
+}
+
+/// What a child that could not listen said.
+fn failure(answer: &[u8], run_dir: PathBuf) -> ListenError {
+    let why = String::from_utf8_lossy(answer).into_owned();
+    match answer.strip_prefix(OWNED) {
+        Some(pid) => {
+            let pid = std::str::from_utf8(pid).ok().and_then(|pid| pid.parse().ok());
+            OwnershipError::AlreadyOwned { run_dir, pid }.into()
+        }
+        None => ListenError::Unexpected(why),
+    }
+}
+
+/// What a child that could not listen says.
+fn answer_of(error: &ListenError) -> Vec<u8> {
+    match error {
+        ListenError::Ownership(OwnershipError::AlreadyOwned { pid, .. }) => {
+            let pid = pid.map(|pid| pid.to_string()).unwrap_or_default();
+            [OWNED, pid.as_bytes()].concat()
+        }
+        error => error.to_string().into_bytes(),
     }
 }
 
@@ -116,12 +143,17 @@ fn child(
     tracing::subscriber::with_default(diagnostics, || {
         let prepared = ignored
             .map_err(ListenError::from)
-            .and_then(|()| Ok(Wake::with_lifeline(lifeline.try_clone()?)?))
+            .and_then(|()| {
+                let wake = Wake::with_lifeline(lifeline.try_clone()?)?;
+                // Whoever ends all processes of a service by TERM wants their records too.
+                wake.follow(&[SIGTERM])?;
+                Ok(wake)
+            })
             .and_then(prepare);
         let drain = match prepared {
             Ok(drain) => drain,
             Err(error) => {
-                let _ = lifeline.write_all(error.to_string().as_bytes());
+                let _ = lifeline.write_all(&answer_of(&error));
                 return false;
             }
         };

@@ -56,7 +56,12 @@ impl Wake {
 
     /// TERM and INT send the sentinel; a second one ends the process at once.
     pub(crate) fn follow_signals(&self) -> io::Result<()> {
-        for signal in [SIGTERM, SIGINT] {
+        self.follow(&[SIGTERM, SIGINT])
+    }
+
+    /// As [`follow_signals`](Self::follow_signals), some of them.
+    pub(crate) fn follow(&self, signals: &[i32]) -> io::Result<()> {
+        for &signal in signals {
             // The order matters: the first signal must not find the flag set that it sets.
             let stop = Arc::clone(&self.handle.stop);
             signal_hook::flag::register_conditional_shutdown(signal, EXIT_NOW, Arc::clone(&stop))?;

@@ -36,6 +36,11 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A second after a failed accept (out of descriptors), connections may have gone.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
+/// Connections that one round accepts: as many as the kernel's backlog holds, so that everybody who
+/// came before the round is in it, and a client that connects for ever can't keep a round from
+/// ending.
+const ACCEPTS_MAX: usize = 4096;
+
 const TOKEN_SOCKET: u64 = u64::MAX;
 const TOKEN_WAKE: u64 = u64::MAX - 1;
 
@@ -250,7 +255,7 @@ impl Intake {
             let _ =
                 self.epoll.add(socket.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, TOKEN_SOCKET));
         }
-        loop {
+        for _ in 0..ACCEPTS_MAX {
             match socket.accept() {
                 Ok(stream) => {
                     if let Err(offence) = self.admit(Connection::new(stream)) {
