@@ -161,9 +161,9 @@ impl Drain {
         self.count_offence(offence, Some(token));
         let Some(queue) = self.queues.get_mut(index) else { return Ok(Step::Used) };
         queue.position += 1;
-        queue.missing += 1;
+        queue.missing = queue.missing.saturating_add(1);
         let seq = queue.position;
-        self.totals.missing += 1;
+        self.totals.missing = self.totals.missing.saturating_add(1);
         self.write_notice(index, &Notice::Unreadable { seq }, stamp);
         self.queues.mark_dirty(index);
         if let Some(connection) = self.intake.get(token)

@@ -20,7 +20,6 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use fleetlog_protocol::frame::Kind;
-use fleetlog_protocol::limits::BATCH_MAX;
 use fleetlog_protocol::message::{Drops, Receipt, Welcome};
 use fleetlog_protocol::stamp::{self, Stamp};
 
@@ -94,6 +93,9 @@ pub(crate) struct Drain {
     /// Connections with bytes that were not looked at, or that wait for a later cut-off.
     active: Vec<Token>,
     trouble: Option<Trouble>,
+    /// The cut-off of the last round that heard everybody. A round that is paused hears no
+    /// worker: what was logged since then may be an effect whose cause was not received.
+    collected: Stamp,
     orphan_check: Instant,
     started: Instant,
     worker_seen: bool,
@@ -125,6 +127,7 @@ impl Drain {
             requests: Requests::default(),
             active: Vec::new(),
             trouble: None,
+            collected: 0,
             orphan_check: Instant::now(),
             started: Instant::now(),
             worker_seen: false,
@@ -135,8 +138,8 @@ impl Drain {
     pub(crate) fn run(mut self) -> Result<Receipt, DrainError> {
         loop {
             self.sleep()?;
-            let cutoff = stamp::now();
-            self.round(cutoff)?;
+            self.round(stamp::now())?;
+            let cutoff = self.collected;
             if self.stop_is_due(cutoff) || self.last_worker_is_gone() {
                 return self.end();
             }
@@ -188,9 +191,14 @@ impl Drain {
         for token in self.intake.overdue() {
             self.offend(token, &Offence::SilentHandshake);
         }
-        let drained = self.drain(cutoff);
+        if !paused {
+            self.collected = cutoff;
+        }
+        let drained = self.drain(self.collected);
         self.note_trouble(drained)?;
-        if let Some(hoarder) = self.intake.hoarder() {
+        while self.trouble.is_none()
+            && let Some(hoarder) = self.intake.hoarder()
+        {
             self.offend(hoarder, &Offence::Hoarding);
         }
         Ok(())
@@ -314,26 +322,26 @@ impl Drain {
             Role::Worker(link) => {
                 let (queue, left) = (link.queue, link.goodbye.is_some());
                 self.prepare_notice(queue)?;
-                self.unlink(queue, left);
+                if self.unlink(queue, token) {
+                    if left {
+                        self.queues.end(queue);
+                    } else {
+                        self.bury(queue);
+                    }
+                }
             }
         }
         self.close(token);
         Ok(())
     }
 
-    /// One connection less speaks for a queue. `left` = the worker said goodbye.
-    fn unlink(&mut self, index: QueueIndex, left: bool) {
-        let Some(queue) = self.queues.get_mut(index) else { return };
+    /// One connection less speaks for a queue. Returns whether it was the last one.
+    fn unlink(&mut self, index: QueueIndex, token: Token) -> bool {
+        let Some(queue) = self.queues.get_mut(index) else { return false };
         queue.links = queue.links.saturating_sub(1);
-        if queue.links > 0 {
-            return;
-        }
-        queue.token = None;
-        if left {
-            self.queues.end(index);
-        } else {
-            self.bury(index);
-        }
+        // The number may be another connection's next, who must not hear of this queue.
+        queue.token = queue.token.filter(|speaker| *speaker != token);
+        queue.links == 0
     }
 
     /// A worker's process is gone and did not take leave: that is worth a line.
@@ -372,7 +380,7 @@ impl Drain {
     }
 
     fn commit_if_full(&mut self) -> Result<(), SinkError> {
-        if self.sinks.buffered() >= BATCH_MAX { self.commit() } else { Ok(()) }
+        if self.sinks.is_full() { self.commit() } else { Ok(()) }
     }
 
     /// Cuts a connection off for what it did. What it sent before stands.
@@ -386,7 +394,10 @@ impl Drain {
         if let Some(index) = queue {
             // Without the file the line has no place; the diagnostics have told it already.
             let _ = self.prepare_notice(index);
-            self.unlink(index, false);
+            // A process that lives may come back, and what it sends again must be known then.
+            if self.unlink(index, token) && !self.queues.may_come_back(index) {
+                self.bury(index);
+            }
         }
         self.close(token);
     }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
+use fleetlog_protocol::limits::CONNECTIONS_PER_UID_MAX;
 use fleetlog_protocol::message::{Drops, QueueId, Receipt, WorkerAccount};
 use fleetlog_protocol::stamp::Stamp;
 
@@ -116,6 +117,8 @@ impl Queues {
         };
         if let Some(queue) = &mut self.list[index] {
             queue.links += 1;
+            // Whoever comes back while the end of its queue waits for the disk has not left.
+            queue.ends = false;
             self.seen += u64::from(!std::mem::replace(&mut queue.seen, true));
         }
         Ok(index)
@@ -226,6 +229,13 @@ impl Queues {
         if self.ended.len() < 2048 {
             self.ended.push(account);
         }
+    }
+
+    /// Whether a queue without a connection is worth keeping, because its process lives. The
+    /// number of those is bounded: nobody may fill the checkpoint with queues it was cut off from.
+    pub(crate) fn may_come_back(&self, index: QueueIndex) -> bool {
+        let waiting = self.iter().filter(|queue| queue.links == 0).count();
+        waiting <= CONNECTIONS_PER_UID_MAX && self.get(index).is_some_and(Queue::process_lives)
     }
 
     /// Queues without a connection whose process is gone.

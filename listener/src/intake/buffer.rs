@@ -1,78 +1,92 @@
 //! Read buffers: bytes of a connection that were received and not yet used.
 //!
-//! A connection has a buffer only while it has bytes; an idle one costs nothing.
+//! Bytes are received into one block that all connections share and copied out in the length
+//! that they have, so that a connection costs the memory of its unused bytes and an idle one
+//! nothing.
 
 /// What one receive may bring at once: about the whole of a kernel socket buffer.
 const CHUNK: usize = 256 << 10;
 
-/// Buffers that are kept for the next connection that has something to say.
+/// Buffers that are kept for the next connection that has something to say, and how large one
+/// may be to be kept.
 const SPARE_MAX: usize = 16;
+const SPARE_CAPACITY_MAX: usize = 1 << 20;
 
-/// Bytes between a start and an end in memory that is initialised throughout.
+/// Received bytes, used from the front.
 #[derive(Debug, Default)]
 pub(crate) struct ReadBuffer {
     memory: Vec<u8>,
     start: usize,
-    end: usize,
 }
 
 impl ReadBuffer {
     /// The bytes that were not used yet.
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.memory[self.start..self.end]
+        &self.memory[self.start..]
     }
 
     pub(crate) const fn len(&self) -> usize {
-        self.end - self.start
+        self.memory.len() - self.start
     }
 
     pub(crate) fn consume(&mut self, len: usize) {
-        self.start = (self.start + len).min(self.end);
+        self.start = (self.start + len).min(self.memory.len());
     }
 
-    /// Room for more bytes, at least a quarter of a chunk.
-    pub(crate) fn room(&mut self, spare: &mut Spare) -> &mut [u8] {
-        if self.memory.is_empty() {
-            self.memory = spare.take();
+    fn append(&mut self, bytes: &[u8], shared: &mut Shared) {
+        if self.memory.capacity() == 0 {
+            self.memory = shared.spare.pop().unwrap_or_default();
         }
-        if self.memory.len() - self.end < CHUNK / 4 {
-            self.memory.copy_within(self.start..self.end, 0);
-            self.end -= self.start;
+        if self.start > 0 && self.memory.len() + bytes.len() > self.memory.capacity() {
+            self.memory.drain(..self.start);
             self.start = 0;
-            if self.memory.len() - self.end < CHUNK / 4 {
-                self.memory.resize(self.memory.len() + CHUNK, 0);
-            }
         }
-        &mut self.memory[self.end..]
-    }
-
-    pub(crate) const fn received(&mut self, len: usize) {
-        self.end += len;
+        self.memory.extend_from_slice(bytes);
     }
 
     /// Gives the memory back if all bytes are used, and what is more than the rest needs.
-    pub(crate) fn settle(&mut self, spare: &mut Spare) {
-        if self.len() == 0 {
-            spare.give(std::mem::take(self).memory);
-        } else if self.memory.len() > 2 * CHUNK && self.len() < CHUNK / 4 {
-            self.memory = self.bytes().to_vec();
-            (self.start, self.end) = (0, self.memory.len());
+    pub(crate) fn settle(&mut self, shared: &mut Shared) {
+        if self.len() > 0 {
+            self.memory.drain(..self.start);
+            self.start = 0;
+            self.memory.shrink_to(2 * self.memory.len());
+            return;
+        }
+        let mut memory = std::mem::take(self).memory;
+        memory.clear();
+        let is_useful = (1..=SPARE_CAPACITY_MAX).contains(&memory.capacity());
+        if is_useful && shared.spare.len() < SPARE_MAX {
+            shared.spare.push(memory);
         }
     }
 }
 
-/// Memory between two uses.
-#[derive(Debug, Default)]
-pub(crate) struct Spare(Vec<Vec<u8>>);
+/// What all connections share: the block that is received into, and memory between two uses.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    block: Vec<u8>,
+    spare: Vec<Vec<u8>>,
+}
 
-impl Spare {
-    fn take(&mut self) -> Vec<u8> {
-        self.0.pop().unwrap_or_else(|| vec![0; CHUNK])
+impl Shared {
+    pub(crate) fn new() -> Self {
+        Self { block: vec![0; CHUNK], spare: Vec::new() }
     }
 
-    fn give(&mut self, memory: Vec<u8>) {
-        if memory.len() == CHUNK && self.0.len() < SPARE_MAX {
-            self.0.push(memory);
+    /// Lets `receive` fill the block and appends what it brought. Returns what it returned, and
+    /// whether the block was filled.
+    pub(crate) fn fill<E>(
+        &mut self,
+        buffer: &mut ReadBuffer,
+        receive: impl FnOnce(&mut [u8]) -> Result<usize, E>,
+    ) -> Result<(usize, bool), E> {
+        let mut block = std::mem::take(&mut self.block);
+        let received = receive(&mut block);
+        if let Ok(len) = &received {
+            buffer.append(&block[..*len], self);
         }
+        let full = block.len();
+        self.block = block;
+        received.map(|len| (len, len == full))
     }
 }

@@ -20,7 +20,7 @@ use interprocess::os::unix::uds_local_socket::Stream;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv, send};
 
-use super::buffer::{ReadBuffer, Spare};
+use super::buffer::{ReadBuffer, Shared};
 use super::peer::Peer;
 use crate::sink::SinkMask;
 
@@ -148,20 +148,16 @@ impl Connection {
     }
 
     /// Receives what is there, at most `limit` bytes: more can't have been sent before the call.
-    pub(crate) fn receive(&mut self, limit: usize, spare: &mut Spare) {
+    pub(crate) fn receive(&mut self, limit: usize, shared: &mut Shared) {
+        let descriptor = self.stream.as_fd().as_raw_fd();
         let mut received = 0;
         while received < limit && !self.ended {
-            let room = self.buffer.room(spare);
-            let size = room.len();
-            match recv(self.stream.as_fd().as_raw_fd(), room, MsgFlags::MSG_DONTWAIT) {
-                Ok(0) => self.ended = true,
-                Ok(len) => {
-                    self.buffer.received(len);
-                    received += len;
-                    if len < size {
-                        break;
-                    }
-                }
+            let filled = shared
+                .fill(&mut self.buffer, |block| recv(descriptor, block, MsgFlags::MSG_DONTWAIT));
+            match filled {
+                Ok((0, _)) => self.ended = true,
+                Ok((len, true)) => received += len,
+                Ok((_, false)) => break,
                 Err(Errno::EINTR) => {}
                 Err(Errno::EAGAIN) => break,
                 // The peer went away with our acknowledgements unread; its own bytes came first.
@@ -273,8 +269,8 @@ impl Connection {
         self.buffer.len()
     }
 
-    pub(crate) fn settle(&mut self, spare: &mut Spare) {
-        self.buffer.settle(spare);
+    pub(crate) fn settle(&mut self, shared: &mut Shared) {
+        self.buffer.settle(shared);
     }
 
     /// Whether the peer has not read yet what was sent to it.

@@ -10,13 +10,13 @@ mod buffer;
 mod connection;
 pub(crate) mod peer;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
-use fleetlog_protocol::limits::{CONNECTIONS_MAX, CONNECTIONS_PER_UID_MAX};
+use fleetlog_protocol::limits::{CONNECTIONS_MAX, CONNECTIONS_PER_UID_MAX, HANDSHAKE_MAX};
 use interprocess::local_socket::traits::Listener as _;
 use interprocess::os::unix::uds_local_socket::Listener as Socket;
 use nix::errno::Errno;
@@ -24,7 +24,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
 use crate::wake::Wake;
-use buffer::Spare;
+use buffer::Shared;
 pub(crate) use connection::{Connection, Introduction, Offence, Role, WorkerLink};
 
 /// Unfinished frames of all connections together, in bytes.
@@ -32,6 +32,9 @@ const UNFINISHED_MAX: usize = 64 << 20;
 
 /// Who has not said who it is by then never will.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often those who have not said who they are are looked at.
+const STRANGERS_CHECK: Duration = Duration::from_secs(1);
 
 /// A second after a failed accept (out of descriptors), connections may have gone.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
@@ -61,10 +64,11 @@ pub(crate) struct Intake {
     free: Vec<Token>,
     live: usize,
     of_uid: HashMap<u32, usize>,
-    /// Connections that have not said who they are, oldest first.
-    strangers: Vec<Token>,
+    /// Connections that have not said who they are, and when they are looked at next.
+    strangers: HashSet<Token>,
+    strangers_check: Instant,
     events: Vec<EpollEvent>,
-    spare: Spare,
+    shared: Shared,
     /// What a kernel buffer can hold of one connection.
     receive_limit: usize,
     accept_again: Option<Instant>,
@@ -84,9 +88,10 @@ impl Intake {
             free: Vec::new(),
             live: 0,
             of_uid: HashMap::new(),
-            strangers: Vec::new(),
+            strangers: HashSet::new(),
+            strangers_check: Instant::now(),
             events: Vec::new(),
-            spare: Spare::default(),
+            shared: Shared::new(),
             receive_limit: kernel_buffer(),
             accept_again: None,
         })
@@ -94,7 +99,8 @@ impl Intake {
 
     /// Sleeps until somebody has something to say, or until `deadline`.
     pub(crate) fn wait(&self, deadline: Option<Instant>) -> io::Result<()> {
-        let deadlines = [deadline, self.next_handshake_timeout(), self.accept_again];
+        let strangers = (!self.strangers.is_empty()).then_some(self.strangers_check);
+        let deadlines = [deadline, strangers, self.accept_again];
         let timeout =
             deadlines.into_iter().flatten().min().map_or(EpollTimeout::NONE, |deadline| {
                 let left = deadline.saturating_duration_since(Instant::now());
@@ -139,7 +145,9 @@ impl Intake {
                     }
                     let waits = paused && matches!(connection.role, Role::Worker(_));
                     if flags != EpollFlags::EPOLLOUT && !waits {
-                        connection.receive(self.receive_limit, &mut self.spare);
+                        // While nothing is drained, a handshake is all there is room for.
+                        let limit = if paused { HANDSHAKE_MAX + 1 } else { self.receive_limit };
+                        connection.receive(limit, &mut self.shared);
                         ready.push(token);
                     }
                 }
@@ -179,7 +187,7 @@ impl Intake {
     }
 
     /// Whether somebody has not said yet who it is.
-    pub(crate) const fn has_strangers(&self) -> bool {
+    pub(crate) fn has_strangers(&self) -> bool {
         !self.strangers.is_empty()
     }
 
@@ -195,13 +203,13 @@ impl Intake {
 
     /// The connection said who it is.
     pub(crate) fn introduced(&mut self, token: Token) {
-        self.strangers.retain(|stranger| *stranger != token);
+        self.strangers.remove(&token);
     }
 
     /// Gives back the memory that a connection does not need now.
     pub(crate) fn settle(&mut self, token: Token) {
         if let Some(connection) = self.connections.get_mut(token).and_then(Option::as_mut) {
-            connection.settle(&mut self.spare);
+            connection.settle(&mut self.shared);
         }
     }
 
@@ -223,28 +231,30 @@ impl Intake {
     }
 
     /// Connections that have not said who they are although their time is over.
-    pub(crate) fn overdue(&self) -> Vec<Token> {
+    pub(crate) fn overdue(&mut self) -> Vec<Token> {
+        if Instant::now() < self.strangers_check {
+            return Vec::new();
+        }
+        self.strangers_check = Instant::now() + STRANGERS_CHECK;
         let late = |token: &Token| {
             let connection = self.connections.get(*token).and_then(Option::as_ref);
             connection.is_some_and(|found| found.since.elapsed() >= HANDSHAKE_TIMEOUT)
         };
-        self.strangers.iter().copied().take_while(late).collect()
+        self.strangers.iter().copied().filter(late).collect()
     }
 
     /// The connection that holds most with unfinished frames, while all together hold too much.
+    /// Whole frames don't count: they are drained with the next round.
     pub(crate) fn hoarder(&self) -> Option<Token> {
-        let unused =
-            |connection: &Option<Connection>| connection.as_ref().map_or(0, Connection::unused);
+        let unused = |connection: &Option<Connection>| {
+            let unfinished = connection.as_ref().filter(|connection| !connection.has_more());
+            unfinished.map_or(0, Connection::unused)
+        };
         let sum: usize = self.connections.iter().map(unused).sum();
         if sum <= UNFINISHED_MAX {
             return None;
         }
         (0..self.connections.len()).max_by_key(|token| unused(&self.connections[*token]))
-    }
-
-    fn next_handshake_timeout(&self) -> Option<Instant> {
-        let oldest = self.connections.get(*self.strangers.first()?)?.as_ref()?;
-        Some(oldest.since + HANDSHAKE_TIMEOUT)
     }
 
     fn accept(&mut self, socket: &Socket, refused: &mut Vec<Offence>) {
@@ -300,7 +310,7 @@ impl Intake {
         let event = EpollEvent::new(EpollFlags::EPOLLIN, token as u64);
         let watched = self.epoll.add(&connection, event);
         self.connections[token] = Some(connection);
-        self.strangers.push(token);
+        self.strangers.insert(token);
         if watched.is_err() {
             self.close(token);
         }

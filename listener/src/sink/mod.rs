@@ -8,13 +8,14 @@ mod file;
 mod path;
 
 use std::collections::HashMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use fleetlog_protocol::Level;
+use fleetlog_protocol::limits::BATCH_MAX;
 
 use crate::checkpoint::{Advance, Checkpoint};
 use crate::faults::{self, Point};
@@ -47,6 +48,17 @@ impl SinkError {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.source.kind() == io::ErrorKind::BrokenPipe
+    }
+
+    /// Whether another path in the same place could be opened.
+    fn is_the_names_fault(&self) -> bool {
+        matches!(
+            self.source.kind(),
+            io::ErrorKind::InvalidFilename
+                | io::ErrorKind::IsADirectory
+                | io::ErrorKind::NotADirectory
+                | io::ErrorKind::AlreadyExists
+        )
     }
 }
 
@@ -83,6 +95,8 @@ pub(crate) struct Sinks {
     sync: Sync,
     last_sync: Instant,
     buffered: usize,
+    /// Files of workers that were opened for the batch.
+    opened: usize,
     writing: bool,
 }
 
@@ -94,6 +108,7 @@ impl Sinks {
             sync: options.sync,
             last_sync: Instant::now(),
             buffered: 0,
+            opened: 0,
             writing: false,
         };
         for options in &options.sinks {
@@ -171,6 +186,11 @@ impl Sinks {
         self.writing
     }
 
+    /// Whether the batch should be written before it grows: in bytes, or in open files.
+    pub(crate) const fn is_full(&self) -> bool {
+        self.buffered >= BATCH_MAX || self.opened >= OPEN_FILES_MAX
+    }
+
     /// The bytes of the batch so far.
     pub(crate) const fn buffered(&self) -> usize {
         self.buffered
@@ -209,6 +229,7 @@ impl Sinks {
         faults::reach(Point::AfterClear);
         self.writing = false;
         self.buffered = 0;
+        self.opened = 0;
         for sink in &mut self.sinks {
             for file in sink.files.values_mut() {
                 sink.bytes += file.log.finish_batch();
@@ -271,31 +292,79 @@ impl Sinks {
         if sink.files.contains_key(&path) {
             return Ok(());
         }
-        let target = sink.target_text();
+        let per_worker = sink.template.is_per_worker();
+        let log = if per_worker {
+            self.open_for_worker(index, worker, pid, checkpoint)?
+        } else {
+            self.open_log(index, &path, checkpoint)?
+        };
+        if self.is_open(&log) {
+            let error = failed(&log, io::Error::other("two sinks name this file: name it once"));
+            log.close(checkpoint);
+            return Err(error);
+        }
+        self.opened += usize::from(per_worker);
+        self.sinks[index].files.insert(path, OpenFile { log, used: true });
+        Ok(())
+    }
+
+    /// Opens a worker's file. A worker chooses its name, so a name that leads to another log, to
+    /// a folder, or to nothing that a file can be called must not fail the sink for all the
+    /// others: the worker then gets the next best name.
+    fn open_for_worker(
+        &self,
+        index: usize,
+        worker: &str,
+        pid: u32,
+        checkpoint: &mut Checkpoint,
+    ) -> Result<LogFile, SinkError> {
+        let template = &self.sinks[index].template;
+        let next_best = [format!("{worker}_"), format!("{worker}__"), format!("_{pid}")];
+        for name in [worker].into_iter().chain(next_best.iter().map(String::as_str)) {
+            let path = template.expand(name, pid);
+            if fs::metadata(&path).is_ok_and(|found| !found.is_file()) {
+                continue;
+            }
+            match self.open_log(index, &path, checkpoint) {
+                Ok(log) if self.is_open(&log) => log.close(checkpoint),
+                Err(error) if error.is_the_names_fault() => {}
+                opened => return opened,
+            }
+        }
+        self.open_log(index, &template.expand(worker, pid), checkpoint)
+    }
+
+    fn open_log(
+        &self,
+        index: usize,
+        path: &Path,
+        checkpoint: &mut Checkpoint,
+    ) -> Result<LogFile, SinkError> {
+        let sink = &self.sinks[index];
         let log = match sink.options.target {
             SinkTarget::Stdout => io::stdout()
                 .as_fd()
                 .try_clone_to_owned()
                 .map(|descriptor| LogFile::of_stream(File::from(descriptor))),
-            SinkTarget::File(_) => LogFile::open(&path, sink.options.file_mode, checkpoint),
+            SinkTarget::File(_) => LogFile::open(path, sink.options.file_mode, checkpoint),
         };
-        let log = log.map_err(|source| SinkError {
-            target: if path.as_os_str() == "-" { target } else { path.display().to_string() },
+        log.map_err(|source| SinkError {
+            target: match sink.options.target {
+                SinkTarget::Stdout => sink.target_text(),
+                SinkTarget::File(_) => path.display().to_string(),
+            },
             source,
-        })?;
-        let twice = log.identity() != (0, 0)
+        })
+    }
+
+    /// Whether some sink writes to the same file already.
+    fn is_open(&self, log: &LogFile) -> bool {
+        log.identity() != (0, 0)
             && self
                 .sinks
                 .iter()
                 .flat_map(|sink| sink.files.values())
-                .any(|other| other.log.identity() == log.identity());
-        if twice {
-            let error = failed(&log, io::Error::other("two sinks name this file: name it once"));
-            log.close(checkpoint);
-            return Err(error);
-        }
-        self.sinks[index].files.insert(path, OpenFile { log, used: true });
-        Ok(())
+                .any(|other| other.log.identity() == log.identity())
     }
 
     /// Files of workers that logged nothing lately are closed, so that a fleet of short-lived
