@@ -105,11 +105,11 @@ pub fn judge(log: &Path) -> Verdict {
             continue;
         }
         verdict.records += 1;
-        // A pid may come again with another worker; within one, numbers only go up by one, but
-        // for the numbers that a gap explains.
+        // A pid may come again with another worker, of another name; within one, numbers only go
+        // up by one, but for the numbers that a gap explains.
         let (pid, lane, seq) = (line.pid, line.lane, line.seq);
         if let Some(source) = line.fields.get("source").map(ToString::to_string) {
-            let position = positions.entry((pid, lane, String::new())).or_default();
+            let position = positions.entry((pid, lane, line.worker.clone())).or_default();
             if seq <= *position {
                 verdict.faults.push(format!("{source}: sequence {seq} behind {position}"));
             }
@@ -187,6 +187,22 @@ impl Verdict {
             format!("{} [{}]: {message} {:?}", line.worker, line.pid, line.fields)
         })
     }
+}
+
+/// The counts of returned calls that a workload left in a folder, by source as the judge names
+/// it. They were written after each call, so that they outlive whoever was killed.
+#[must_use]
+pub fn returned_calls(folder: &Path) -> HashMap<String, u64> {
+    let entries = fs::read_dir(folder).expect("a folder").flatten();
+    entries
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            let source = format!("{:?}", name.strip_prefix("returned.")?);
+            let count = fs::read(entry.path()).expect("a count");
+            // A worker that was killed before its first call returned has counted nothing.
+            Some((source, count.try_into().map_or(0, u64::from_le_bytes)))
+        })
+        .collect()
 }
 
 fn fault_of(source: &str, numbers: &[u64], records: u64) -> Option<String> {

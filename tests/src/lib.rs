@@ -8,7 +8,9 @@
 pub mod fixture;
 pub mod judge;
 pub mod raw;
+pub mod steady;
 pub mod wait;
 
 pub use fixture::{Fixture, ListenerUnderTest, Program};
 pub use judge::Verdict;
+pub use steady::Steady;

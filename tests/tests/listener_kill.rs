@@ -3,47 +3,11 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fleetlog_tests::fixture::ListenerBuilder;
-use fleetlog_tests::{Fixture, Program, Verdict, binaries, judge, wait};
+use fleetlog_tests::{Fixture, Steady, Verdict, binaries, judge, wait};
 use nix::sys::signal::Signal;
-
-/// A fleet that logs until it is told to end.
-struct Fleet {
-    program: Program,
-    until: PathBuf,
-    sources: Vec<String>,
-}
-
-fn fleet(fixture: &Fixture, workers: usize, threads: usize, arguments: &[&str]) -> Fleet {
-    let until = fixture.path().join("until");
-    let (workers_text, threads_text) = (workers.to_string(), threads.to_string());
-    let until_text = until.to_str().expect("UTF-8").to_owned();
-    let all = ["steady", "--workers", &workers_text, "--threads", &threads_text, "--until"];
-    let program =
-        fixture.workload(all.into_iter().chain([until_text.as_str()]).chain(arguments.iter().copied()));
-    let sources = (0..workers)
-        .flat_map(|worker| (0..threads).map(move |thread| format!("{worker}.{thread}")))
-        .collect();
-    Fleet { program, until, sources }
-}
-
-impl Fleet {
-    /// Lets the fleet end, which it does when all is in the files, and returns what it logged.
-    fn finish(self) -> HashMap<String, u64> {
-        fs::write(&self.until, "").expect("a file");
-        self.program.succeed();
-        let count = |source: &String| {
-            let path = format!("{}.{source}", self.until.display());
-            let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-            // The judge names a source as JSON does.
-            (format!("\"{source}\""), text.parse().expect("a count"))
-        };
-        self.sources.iter().map(count).collect()
-    }
-}
 
 /// Small, seeded, and good enough to be unpredictable: xorshift64.
 struct Random(u64);
@@ -73,7 +37,7 @@ fn kills() -> u64 {
 fn a_listener_that_is_killed_again_and_again_costs_no_record_and_doubles_none() {
     let fixture = Fixture::new(binaries!());
     let mut random = Random::seeded();
-    let fleet = fleet(&fixture, 3, 2, &["--pause", "500"]);
+    let fleet = Steady::start(&fixture, 3, 2, &["--pause", "500"]);
     for kill in 0..kills() {
         // Every other listener may die at its start, in the middle of its recovery.
         let listener =
@@ -96,7 +60,7 @@ fn a_fleet_of_large_records_survives_the_kills_of_its_listener() {
     let fixture = Fixture::new(binaries!());
     let mut random = Random::seeded();
     let arguments = ["--pause", "20000", "--burst", "4", "--ballast", "200000"];
-    let fleet = fleet(&fixture, 2, 1, &arguments);
+    let fleet = Steady::start(&fixture, 2, 1, &arguments);
     for _ in 0..kills() / 3 {
         let listener = fixture.listener().start();
         std::thread::sleep(Duration::from_micros(random.below(60_000)));
@@ -161,7 +125,7 @@ fn judge_all(fixture: &Fixture, outputs: Outputs, counts: &HashMap<String, u64>)
 fn die_at(point: &str) {
     for outputs in [Outputs::One, Outputs::JsonAndText, Outputs::PerWorker] {
         let fixture = Fixture::new(binaries!());
-        let fleet = fleet(&fixture, 2, 2, &[]);
+        let fleet = Steady::start(&fixture, 2, 2, &[]);
         for count in [1, 1, 2, 3, 7, 1, 20] {
             let fault = format!("{point}:{count}");
             let mut dying = listener(&fixture, outputs).dying_at(&fault).launch();
@@ -208,7 +172,7 @@ fn a_listener_killed_behind_its_batch_loses_nothing() {
 #[test]
 fn listeners_that_all_die_in_their_first_batch_after_a_recovery_undo_each_others_half_work() {
     let fixture = Fixture::new(binaries!());
-    let fleet = fleet(&fixture, 2, 2, &[]);
+    let fleet = Steady::start(&fixture, 2, 2, &[]);
     let points =
         ["in-write", "after-intent", "in-write:2", "after-write", "in-write", "after-positions"];
     for round in 0..3 {
@@ -226,7 +190,7 @@ fn listeners_that_all_die_in_their_first_batch_after_a_recovery_undo_each_others
 #[test]
 fn a_worker_that_is_killed_together_with_its_listener_leaves_whole_lines_and_no_double() {
     let fixture = Fixture::new(binaries!());
-    let steady = fleet(&fixture, 2, 1, &[]);
+    let steady = Steady::start(&fixture, 2, 1, &[]);
     let hasty = fixture.workload([
         "steady", "--first", "10", "--until", "/nonexistent", "--workers", "1", "--threads", "1",
     ]);

@@ -7,6 +7,7 @@
 //! | 2, 3 | number of queue slots, of file slots |
 //! | 4 | 1 = an intent is open |
 //! | 5, 6 | extents and advances of the intent |
+//! | 7 | 1 = a part of the batch goes where nobody can look later |
 //! | 8 .. | extents: file slot, offset, length |
 //! | .. | advances: queue slot, position, records written, 1 = ends |
 //! | .. | queue slots: taken, identity (2), position, written, pid and uid, start time, name |
@@ -23,6 +24,9 @@ const HEADER_WORDS: usize = 8;
 pub(super) const INTENT_OPEN: usize = 4;
 pub(super) const INTENT_EXTENTS: usize = 5;
 pub(super) const INTENT_ADVANCES: usize = 6;
+pub(super) const INTENT_UNSEEN: usize = 7;
+/// All words of an intent's head; that which opens it last.
+pub(super) const INTENT: [usize; 4] = [INTENT_EXTENTS, INTENT_ADVANCES, INTENT_UNSEEN, INTENT_OPEN];
 
 pub(super) const EXTENT_WORDS: usize = 3;
 pub(super) const ADVANCE_WORDS: usize = 4;

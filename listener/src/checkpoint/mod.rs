@@ -10,6 +10,8 @@
 //!   intent open, all bytes there   the write was done: store the positions, clear
 //!   intent open, bytes missing     the write was not done: cut every file of the batch back to
 //!                                  where it began, clear; the queues send the batch again
+//!   intent open, a part of the     the same: better twice in a pipe than never
+//!   batch went into a pipe
 //! ```
 //!
 //! A queue is anything with an identity and a position: a socket's position is the last sequence
@@ -187,8 +189,9 @@ impl Checkpoint {
         self.memory.store(self.layout.file(slot.0), 0);
     }
 
-    /// Step 1: records what the batch is about to do.
-    pub(crate) fn open_intent(&self, extents: &[Extent], advances: &[Advance]) {
+    /// Step 1: records what the batch is about to do. `unseen` = some of its bytes go where nobody
+    /// can look later whether they arrived: a pipe, a terminal, a device.
+    pub(crate) fn open_intent(&self, extents: &[Extent], advances: &[Advance], unseen: bool) {
         debug_assert!(extents.len() <= self.layout.files && advances.len() <= self.layout.queues);
         let mut at = self.layout.extents();
         for extent in extents {
@@ -207,6 +210,7 @@ impl Checkpoint {
         }
         self.memory.store(layout::INTENT_EXTENTS, extents.len() as u64);
         self.memory.store(layout::INTENT_ADVANCES, advances.len() as u64);
+        self.memory.store(layout::INTENT_UNSEEN, u64::from(unseen));
         // Last: an intent that is open is complete.
         self.memory.store(layout::INTENT_OPEN, 1);
     }
@@ -257,7 +261,7 @@ impl Checkpoint {
             layout::ADVANCE_WORDS,
         );
         larger.store_words(layout.advances(), &advances);
-        for word in [layout::INTENT_EXTENTS, layout::INTENT_ADVANCES, layout::INTENT_OPEN] {
+        for word in layout::INTENT {
             larger.memory.store(word, self.memory.load(word));
         }
         std::fs::rename(&next, self.run_dir.join(STATE))?;

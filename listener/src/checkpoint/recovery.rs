@@ -34,11 +34,13 @@ impl Checkpoint {
         let extents = self.read_extents();
         let files: Vec<_> =
             extents.iter().map(|extent| (*extent, self.open_file(extent.file))).collect();
-        let complete = files.iter().all(|(extent, (_, file))| {
-            file.as_ref().is_ok_and(|file| {
-                file.metadata().is_ok_and(|found| found.len() >= extent.offset + extent.len)
-            })
-        });
+        let unseen = self.memory.load(layout::INTENT_UNSEEN) != 0;
+        let complete = !unseen
+            && files.iter().all(|(extent, (_, file))| {
+                file.as_ref().is_ok_and(|file| {
+                    file.metadata().is_ok_and(|found| found.len() >= extent.offset + extent.len)
+                })
+            });
         let recovery = if complete {
             self.store_positions(&self.read_advances());
             Recovery::Finished

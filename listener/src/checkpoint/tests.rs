@@ -35,7 +35,7 @@ fn interrupted(folder: &Path, before: &str, after: &str) -> (PathBuf, Advance) {
     let file = checkpoint.add_file(&path, identity).expect("a file");
     let advance = Advance { queue, position: 5, written: 5, ends: false };
     let extent = Extent { file, offset: before.len() as u64, len: 5 };
-    checkpoint.open_intent(&[extent], &[advance]);
+    checkpoint.open_intent(&[extent], &[advance], false);
     fs::write(&path, format!("{before}{after}")).expect("the write");
     (path, advance)
 }
@@ -124,7 +124,7 @@ fn a_state_that_grows_under_an_open_intent_keeps_it() {
     let queue = checkpoint.add_queue(&state(1)).expect("a queue");
     let file = checkpoint.add_file(&path, identity).expect("a file");
     let advance = Advance { queue, position: 5, written: 5, ends: false };
-    checkpoint.open_intent(&[Extent { file, offset: 4, len: 5 }], &[advance]);
+    checkpoint.open_intent(&[Extent { file, offset: 4, len: 5 }], &[advance], false);
     for number in 2..=600 {
         checkpoint.add_queue(&state(number)).expect("a queue");
     }
@@ -136,6 +136,22 @@ fn a_state_that_grows_under_an_open_intent_keeps_it() {
     let (checkpoint, recovery) = Checkpoint::open(folder.path()).expect("a checkpoint");
     assert!(matches!(recovery, Recovery::Finished), "{recovery:?}");
     assert_eq!(checkpoint.queues()[0].1.position, 5);
+}
+
+#[test]
+fn a_batch_that_went_into_a_pipe_as_well_is_written_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, identity) = log(folder.path(), "old\nfresh");
+    let (mut checkpoint, _) = Checkpoint::open(folder.path()).expect("a checkpoint");
+    let queue = checkpoint.add_queue(&state(1)).expect("a queue");
+    let file = checkpoint.add_file(&path, identity).expect("a file");
+    let advance = Advance { queue, position: 5, written: 5, ends: false };
+    checkpoint.open_intent(&[Extent { file, offset: 4, len: 5 }], &[advance], true);
+    drop(checkpoint);
+    let (checkpoint, recovery) = Checkpoint::open(folder.path()).expect("a checkpoint");
+    assert!(matches!(recovery, Recovery::Undone { .. }), "{recovery:?}");
+    assert_eq!(checkpoint.queues()[0].1.position, 0);
+    assert_eq!(fs::read_to_string(path).expect("the log"), "old\n");
 }
 
 #[test]

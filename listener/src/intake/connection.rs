@@ -164,6 +164,10 @@ impl Connection {
                 Err(_) => self.ended = true,
             }
         }
+        if matches!(self.role, Role::Command) {
+            // A command has said all that counts with its request.
+            self.buffer.consume(self.buffer.len());
+        }
         self.read_at = stamp::now();
     }
 

@@ -21,6 +21,8 @@ pub(crate) struct LogFile {
     /// The bytes of the batch that are written already.
     done: usize,
     unsynced: bool,
+    /// Its folder does not know it durably yet.
+    is_new: bool,
 }
 
 impl LogFile {
@@ -31,6 +33,7 @@ impl LogFile {
         }
         let absolute = std::path::absolute(path)?;
         let created = OpenOptions::new().append(true).create_new(true).mode(mode).open(path);
+        let is_new = created.is_ok();
         let file = match created {
             Ok(file) => {
                 // The umask took bits away that were asked for.
@@ -52,6 +55,7 @@ impl LogFile {
             batch: Vec::new(),
             done: 0,
             unsynced: false,
+            is_new,
         };
         if found.is_file() {
             log.slot = Some(checkpoint.add_file(&absolute, identity)?);
@@ -73,6 +77,7 @@ impl LogFile {
             batch: Vec::new(),
             done: 0,
             unsynced: false,
+            is_new: false,
         }
     }
 
@@ -83,6 +88,11 @@ impl LogFile {
     /// Device and inode; zero for streams.
     pub(crate) const fn identity(&self) -> (u64, u64) {
         self.identity
+    }
+
+    /// Whether a part of the batch goes where nobody can look later.
+    pub(crate) const fn is_unseen(&self) -> bool {
+        self.slot.is_none() && !self.batch.is_empty()
     }
 
     /// Where the batch will stand in the file; `None` for streams and empty batches.
@@ -129,6 +139,10 @@ impl LogFile {
     pub(crate) fn sync(&mut self) -> io::Result<()> {
         if self.unsynced && self.slot.is_some() {
             self.file.sync_data()?;
+            if std::mem::take(&mut self.is_new) {
+                let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+                File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+            }
         }
         self.unsynced = false;
         Ok(())

@@ -205,12 +205,13 @@ impl Sinks {
     ) -> Result<(), SinkError> {
         if !self.writing {
             faults::reach(Point::BeforeIntent);
-            let mut extents = Vec::new();
+            let (mut extents, mut unseen) = (Vec::new(), false);
             for file in self.sinks.iter().flat_map(|sink| sink.files.values()) {
+                unseen |= file.log.is_unseen();
                 let extent = file.log.extent().map_err(|source| failed(&file.log, source))?;
                 extents.extend(extent);
             }
-            checkpoint.open_intent(&extents, advances);
+            checkpoint.open_intent(&extents, advances, unseen);
             faults::reach(Point::AfterIntent);
             self.writing = true;
         }

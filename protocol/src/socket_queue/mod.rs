@@ -252,7 +252,10 @@ impl SocketQueue {
         self.link.is_some()
     }
 
-    /// Sends what waits and takes leave. Waits as long as the stall budget of an outage allows.
+    /// Sends what waits, hears that it is in the files, and takes leave. Waits as long as the
+    /// stall budget of an outage allows;
+    /// a queue whose records never wait does so here for a listener that is there, or else what
+    /// it accepted last would be lost uncounted.
     ///
     /// A queue that never logged and never connected has nothing to take leave from.
     pub fn goodbye(&mut self) {
@@ -262,12 +265,26 @@ impl SocketQueue {
         if self.make_room(0, true) {
             self.report_gap();
         }
+        self.flush();
+        let policy = self.stall.begin_farewell(self.link.is_some());
+        self.take_leave();
+        self.stall.end_farewell(policy);
+    }
+
+    fn take_leave(&mut self) {
+        // Until everything is acknowledged: a listener that died since the last call took what it
+        // had not written along, and after this nobody is left to send it again.
         loop {
             self.flush();
-            if self.everything_is_sent() {
+            self.hear();
+            let sent = self.everything_is_sent();
+            if sent && self.acked() >= self.last_seq() {
                 break;
             }
             if self.stall.is_spent() {
+                if sent {
+                    break;
+                }
                 return;
             }
             self.wait_for_life();

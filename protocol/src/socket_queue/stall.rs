@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use crate::limits::STALL_BUDGET_DEFAULT;
+
 /// What a full queue does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenFull {
@@ -48,6 +50,25 @@ impl Stall {
 
     pub(super) const fn is_spent(&self) -> bool {
         self.left.is_zero()
+    }
+
+    /// Lets a policy that never waits do so while its worker takes leave from a listener that is
+    /// there. Returns the policy for [`end_farewell`](Self::end_farewell).
+    pub(super) fn begin_farewell(&mut self, listener_is_there: bool) -> WhenFull {
+        let policy = self.when_full;
+        if listener_is_there && policy.budget().is_zero() {
+            self.when_full = WhenFull::Block { stall_budget: STALL_BUDGET_DEFAULT };
+            self.refill();
+        }
+        policy
+    }
+
+    /// Goes back to the policy from before the leave.
+    pub(super) fn end_farewell(&mut self, policy: WhenFull) {
+        if self.when_full != policy {
+            self.when_full = policy;
+            self.refill();
+        }
     }
 
     /// Waits for the descriptor, or just for time to pass, at most `at_most` and what is left of

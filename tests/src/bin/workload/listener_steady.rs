@@ -67,6 +67,9 @@ pub(crate) fn fleet() -> Fleet {
 }
 
 fn work(steady: &Steady, worker: u64) -> Result<(), String> {
+    // A test that fails kills the parent alone.
+    // SAFETY: the call takes plain numbers and changes nothing but a flag of this process.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
     let ballast = "x".repeat(steady.ballast);
     let counts: Vec<(String, u64)> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..steady.threads)

@@ -4,9 +4,18 @@
 //! (worker and thread) and its number `n`, which is what the judge looks at.
 
 mod arguments;
+mod closures;
+mod ends;
+mod exec;
+mod forkstorm;
+mod hostile;
 mod listener_chain;
 mod listener_program;
 mod listener_steady;
+mod pressure;
+mod records;
+mod setup;
+mod signals;
 mod storm;
 
 use arguments::Arguments;
@@ -19,6 +28,14 @@ fn main() {
         "steady" => listener_steady::run(&listener_steady::Steady::from(&mut arguments)),
         "chain" => listener_chain::run(&listener_chain::Chain::from(&mut arguments)),
         "program" => listener_program::run(&mut arguments),
+        "closures" => closures::run(&mut arguments),
+        "ends" => ends::run(&ends::Ends::from(&mut arguments)),
+        "exec" => exec::run(&mut arguments),
+        "forkstorm" => forkstorm::run(&forkstorm::ForkStorm::from(&mut arguments)),
+        "hostile" => hostile::run(&mut arguments),
+        "pressure" => pressure::run(&pressure::Pressure::from(&mut arguments)),
+        "records" => records::run(&mut arguments),
+        "signals" => signals::run(&mut arguments),
         other => panic!("no scenario `{other}`"),
     }
     arguments.demand_empty();

@@ -1,0 +1,83 @@
+//! A listener from a program: as a process of its own, or in a thread.
+
+use std::fs;
+
+use fleetlog_tests::{Fixture, Program, binaries, judge, wait};
+use nix::sys::signal::Signal;
+
+fn program(fixture: &Fixture, shape: &str) -> Program {
+    let (log, until) = (fixture.log(), fixture.path().join("until"));
+    fixture.workload([
+        "program", "--shape", shape, "--records", "5000",
+        "--log", log.to_str().expect("UTF-8"), "--until", until.to_str().expect("UTF-8"),
+    ])
+}
+
+/// Whether a process runs; one that nobody has waited for yet does not.
+fn lives(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let behind_name = stat.rsplit(')').next().unwrap_or_default();
+    behind_name.split_whitespace().next().is_some_and(|state| state != "Z" && state != "X")
+}
+
+#[test]
+fn a_program_that_spawns_its_listener_gets_every_record_and_a_receipt() {
+    let fixture = Fixture::new(binaries!());
+    program(&fixture, "spawned").succeed();
+    judge::judge(&fixture.log()).demand_exact(4, 5000);
+}
+
+#[test]
+fn a_spawned_listener_ends_by_itself_when_its_program_was_killed() {
+    let fixture = Fixture::new(binaries!());
+    let parent = program(&fixture, "abandoned");
+    let note = fixture.path().join("until.pid");
+    wait::until("the program has logged", || {
+        fs::read_to_string(&note).is_ok_and(|text| !text.is_empty())
+    });
+    let pid: u32 = fs::read_to_string(&note).expect("a note").parse().expect("a pid");
+    assert!(lives(pid));
+    parent.signal(Signal::SIGKILL);
+    drop(parent);
+    wait::until("the listener has ended", || !lives(pid));
+    let verdict = judge::judge(&fixture.log());
+    verdict.demand_exact(1, 5000);
+    assert!(verdict.notices.iter().any(|(message, _)| message.contains("without taking leave")));
+    assert!(!fixture.run_dir().join("socket").exists(), "it ended in order");
+    // And whoever comes next owns the run directory.
+    drop(fixture.listener().start());
+}
+
+#[test]
+fn a_spawned_listener_that_gets_a_term_drains_and_ends_in_order() {
+    let fixture = Fixture::new(binaries!());
+    let parent = program(&fixture, "abandoned");
+    let note = fixture.path().join("until.pid");
+    wait::until("the program has logged", || {
+        fs::read_to_string(&note).is_ok_and(|text| !text.is_empty())
+    });
+    let pid: u32 = fs::read_to_string(&note).expect("a note").parse().expect("a pid");
+    let listener = nix::unistd::Pid::from_raw(pid.try_into().expect("a pid"));
+    nix::sys::signal::kill(listener, Signal::SIGTERM).expect("the listener is there");
+    wait::until("the listener has ended", || !lives(pid));
+    assert!(!fixture.run_dir().join("socket").exists(), "it ended in order");
+    judge::judge(&fixture.log()).demand_exact(1, 5000);
+    drop(parent);
+}
+
+#[test]
+fn a_listener_inside_of_a_program_drains_that_program_and_never_itself() {
+    let fixture = Fixture::new(binaries!());
+    program(&fixture, "embedded").succeed();
+    let lines = judge::lines(&fixture.log());
+    assert!(lines.iter().all(|line| !line.target.starts_with("fleetlog")), "no recursion");
+    judge::judge(&fixture.log()).demand_exact(1, 5000);
+}
+
+#[test]
+fn a_program_whose_run_directory_is_owned_learns_that_from_start_and_from_spawn() {
+    let fixture = Fixture::new(binaries!());
+    let listener = fixture.listener().start();
+    program(&fixture, "refused").succeed();
+    assert!(listener.stop().is_complete());
+}
