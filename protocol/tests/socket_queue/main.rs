@@ -339,6 +339,9 @@ fn goodbye_waits_for_a_slow_listener() {
         let (mut peer, _) = listener.greet();
         let mut last = None;
         while let Some(said) = peer.next() {
+            if let Some(seq) = said.seq() {
+                peer.ack(seq);
+            }
             last = Some(said);
         }
         last
@@ -349,6 +352,35 @@ fn goodbye_waits_for_a_slow_listener() {
     worker.queue.goodbye();
     drop(worker);
     assert_eq!(reader.join().expect("the listener lives"), Some(Said::Goodbye(4)));
+}
+
+#[test]
+fn goodbye_gives_to_the_next_listener_what_a_dead_one_took_along() {
+    let meeting = Meeting::new();
+    let listener = meeting.listen();
+    let mut worker = Worker::builder().block(Duration::from_secs(60)).start(&meeting);
+    worker.log("one").expect("there is room");
+    let (mut peer, _) = listener.greet();
+    assert_eq!(peer.said().iter().filter_map(Said::seq).collect::<Vec<_>>(), [1]);
+    // It dies with the record unwritten, and the worker has nothing more to say but goodbye.
+    drop((peer, listener));
+    let next = meeting.listen();
+    let reader = std::thread::spawn(move || {
+        let (mut peer, _) = next.greet();
+        let mut said = Vec::new();
+        while let Some(word) = peer.next() {
+            if let Some(seq) = word.seq() {
+                peer.ack(seq);
+            }
+            said.push(word);
+        }
+        said
+    });
+    worker.queue.goodbye();
+    drop(worker);
+    let said = reader.join().expect("the listener lives");
+    assert_eq!(said.iter().filter_map(Said::seq).collect::<Vec<_>>(), [1]);
+    assert_eq!(said.last(), Some(&Said::Goodbye(1)));
 }
 
 #[test]
