@@ -59,12 +59,18 @@ pub(crate) fn run(storm: &ForkStorm) {
             if !child_ends(storm, number) {
                 hung.push(number);
                 if storm.until_hang {
-                    break;
+                    tell(&hung, started);
+                    // SAFETY: the process ends here. What hangs a child may hang its parent too.
+                    unsafe { libc::_exit(0) }
                 }
             }
         }
         done.store(true, Ordering::Relaxed);
     });
+    tell(&hung, started);
+}
+
+fn tell(hung: &[u64], started: Instant) {
     let seconds = started.elapsed().as_secs_f64();
     writeln!(std::io::stdout(), "hung={} at={hung:?} seconds={seconds:.1}", hung.len())
         .expect("standard output");
