@@ -103,8 +103,19 @@ fn status_receipt_and_file_agree_and_each_worker_is_accounted_for() {
     let listener = fixture.listener().start();
     let steady = Steady::start(&fixture, 2, 1, &[]);
     // A worker that drops instead of waiting; its storm is too fast for its window.
-    let droppers = ["storm", "--first", "50", "--workers", "2", "--records", "30000",
-        "--ballast", "1500", "--stall", "0"];
+    let droppers = [
+        "storm",
+        "--first",
+        "50",
+        "--workers",
+        "2",
+        "--records",
+        "30000",
+        "--ballast",
+        "1500",
+        "--stall",
+        "0",
+    ];
     fixture.workload(droppers).succeed();
     steady.tell_to_end();
     wait::until("the workers have left", || {
@@ -121,7 +132,10 @@ fn status_receipt_and_file_agree_and_each_worker_is_accounted_for() {
     assert_eq!(totals["lines"], lines.len(), "{status}");
     assert_eq!(totals["bytes"], bytes, "{status}");
     let receipt = listener.stop();
-    assert_eq!((receipt.written, receipt.lines, receipt.bytes), (records, lines.len() as u64, bytes));
+    assert_eq!(
+        (receipt.written, receipt.lines, receipt.bytes),
+        (records, lines.len() as u64, bytes)
+    );
     assert_eq!(totals["workers"], receipt.workers);
     for account in receipt.accounts.iter().filter(|account| account.name.starts_with("worker 5")) {
         assert_eq!(account.attempted(), 30_000, "{account:?}");
@@ -158,7 +172,11 @@ fn each_line_of_a_pipe_is_a_record_whatever_its_bytes() {
     }
     assert_eq!(messages[10_000], "not \u{fffd} UTF-8");
     assert_eq!(messages.last(), Some(&"last, without an end"));
-    assert!(lines.iter().all(|line| line.worker == "batch" && line.level == "WARN" && line.target == "job"));
+    assert!(
+        lines
+            .iter()
+            .all(|line| line.worker == "batch" && line.level == "WARN" && line.target == "job")
+    );
 }
 
 #[test]
@@ -189,7 +207,8 @@ fn the_lines_of_a_pipe_survive_the_kills_of_its_listener() {
 fn the_demo_ends_with_0_and_proves_its_file() {
     let fixture = Fixture::new(binaries!());
     let log = fixture.path().join("demo.log");
-    let arguments = ["demo", "--workers", "4", "--items", "500", "--file", log.to_str().expect("UTF-8")];
+    let arguments =
+        ["demo", "--workers", "4", "--items", "500", "--file", log.to_str().expect("UTF-8")];
     let output = fixture.command(arguments).succeed();
     let text = fs::read_to_string(&log).expect("its log");
     assert!(text.lines().count() >= 2000, "{output}");
@@ -198,11 +217,13 @@ fn the_demo_ends_with_0_and_proves_its_file() {
 #[test]
 fn format_and_filter_shape_what_goes_to_standard_output() {
     let fixture = Fixture::new(binaries!());
-    let arguments = ["listen", "--file", "-", "--filter", "warn", "--format", "{level}|{worker}|{message}"];
+    let arguments =
+        ["listen", "--file", "-", "--filter", "warn", "--format", "{level}|{worker}|{message}"];
     let mut child = piped(&fixture, &arguments).spawn().expect("a listener");
     wait::until("the socket is there", || fixture.run_dir().join("socket").exists());
     for (level, line) in [("info", "unseen"), ("warn", "seen"), ("error", "seen\u{1b}[2J too")] {
-        let mut pipe = piped(&fixture, &["pipe", "--name", "w", "--level", level]).spawn().expect("a pipe");
+        let mut pipe =
+            piped(&fixture, &["pipe", "--name", "w", "--level", level]).spawn().expect("a pipe");
         writeln!(pipe.stdin.take().expect("its input"), "{line}").expect("it reads");
         assert!(pipe.wait_with_output().expect("its end").status.success());
     }

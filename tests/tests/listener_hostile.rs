@@ -124,11 +124,11 @@ fn enemies(run_dir: &Path, listener: &ListenerUnderTest) -> Vec<Raw> {
     };
     let now = stamp::now();
     let long = "n".repeat(128);
-    let gap = |seq, first_seq, drops| raw::gap(Gap { seq, stamp: now, first_seq, drops: Drops(drops) });
+    let gap =
+        |seq, first_seq, drops| raw::gap(Gap { seq, stamp: now, first_seq, drops: Drops(drops) });
     let redefined: Vec<_> =
         (0..3000).map(|number| raw::callsite(1, &format!("enemy {number}"), &["a", "b"])).collect();
-    let named: Vec<_> =
-        (0..3000).map(|number| raw::name(&format!("name {number}"))).collect();
+    let named: Vec<_> = (0..3000).map(|number| raw::name(&format!("name {number}"))).collect();
     let nameless = raw::record_with(1, now, 1, |fields| fields.u64(FieldName::Index(9), 1));
     let alive = vec![
         enemy("stamp 0", &[hostile_record(1, 0, 1)]),
@@ -141,19 +141,31 @@ fn enemies(run_dir: &Path, listener: &ListenerUnderTest) -> Vec<Raw> {
         enemy("seq max", &[hostile_record(u64::MAX, now, 1), hostile_record(u64::MAX, now, 1)]),
         enemy("seq max, then 1", &[hostile_record(u64::MAX, now, 1), hostile_record(1, now, 1)]),
         enemy("unreadable", &[raw::unreadable(1, now), raw::unreadable(u64::MAX, now)]),
-        enemy("unreadable, far away", &[
-            hostile_record(1, now, 1), raw::unreadable(u64::MAX, now), raw::unreadable(u64::MAX, now),
-        ]),
+        enemy(
+            "unreadable, far away",
+            &[
+                hostile_record(1, now, 1),
+                raw::unreadable(u64::MAX, now),
+                raw::unreadable(u64::MAX, now),
+            ],
+        ),
         enemy("and again", &[hostile_record(u64::MAX - 1, now, 1), raw::unreadable(u64::MAX, now)]),
         enemy("undefined", &[hostile_record(1, now, 77), hostile_record(2, now, u32::MAX)]),
         enemy("redefined", &redefined),
         enemy("renamed", &named),
         enemy("nameless field", &[nameless]),
         enemy("gap of everything", &[gap(u64::MAX, 1, [u64::MAX, 0, 0])]),
-        enemy("goodbye, then records", &[
-            hostile_record(1, now, 1), raw::goodbye(1), hostile_record(2, now, 1), raw::goodbye(0),
-            hostile_record(3, now, 1), raw::goodbye(u64::MAX),
-        ]),
+        enemy(
+            "goodbye, then records",
+            &[
+                hostile_record(1, now, 1),
+                raw::goodbye(1),
+                hostile_record(2, now, 1),
+                raw::goodbye(0),
+                hostile_record(3, now, 1),
+                raw::goodbye(u64::MAX),
+            ],
+        ),
         enemy(&long, &[hostile_record(1, now, 1)]),
         enemy("line\nbreak\r\t\u{1b}[31m", &[hostile_record(1, now, 1)]),
         enemy("../../../../tmp/fleetlog-enemy", &[hostile_record(1, now, 1)]),
@@ -173,7 +185,10 @@ fn enemies(run_dir: &Path, listener: &ListenerUnderTest) -> Vec<Raw> {
         enemy("bad name", &[raw::framed(Kind::Name, &[2, 0xff, 0xfe])]),
         enemy("unknown kind", &[vec![1, 0, 0, 0, 99]]),
         enemy("empty frame", &[vec![0, 0, 0, 0]]),
-        enemy("long frame", &[u32::try_from(FRAME_MAX + 1).expect("a length").to_le_bytes().to_vec()]),
+        enemy(
+            "long frame",
+            &[u32::try_from(FRAME_MAX + 1).expect("a length").to_le_bytes().to_vec()],
+        ),
     ];
     let count = cut_off.len() as u64;
     for mut raw in cut_off {
@@ -194,7 +209,9 @@ fn well_formed_nonsense_of_all_kinds_costs_no_other_worker_a_record() {
     let steady = Steady::start(&fixture, 2, 2, &[]);
     settle(&listener);
     let before = memory(&listener, "VmHWM");
-    let enemies = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| enemies(&fixture.run_dir(), &listener)));
+    let enemies = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        enemies(&fixture.run_dir(), &listener)
+    }));
     let enemies = enemies.unwrap_or_else(|_| panic!("{}", listener.program.output()));
     settle(&listener);
     // Half-closed, and gone without a word.
@@ -218,10 +235,8 @@ fn well_formed_nonsense_of_all_kinds_costs_no_other_worker_a_record() {
 fn two_connections_of_one_queue_write_each_number_once() {
     let fixture = Fixture::new(binaries!());
     let listener = fixture.listener().start();
-    let (mut first, mut second) = (
-        Raw::worker(&fixture.run_dir(), 9, "twin"),
-        Raw::worker(&fixture.run_dir(), 9, "twin"),
-    );
+    let (mut first, mut second) =
+        (Raw::worker(&fixture.run_dir(), 9, "twin"), Raw::worker(&fixture.run_dir(), 9, "twin"));
     for raw in [&mut first, &mut second] {
         raw.send(&site());
     }
@@ -478,7 +493,8 @@ fn a_large_frame_that_trickles_in_byte_by_byte_is_one_whole_record() {
 fn unfinished_frames_of_many_enemies_cost_bounded_memory_and_no_honest_worker() {
     let fixture = Fixture::new(binaries!());
     let listener = fixture.listener().start();
-    let steady = Steady::start(&fixture, 2, 1, &["--ballast", "300000", "--burst", "2", "--pause", "20000"]);
+    let steady =
+        Steady::start(&fixture, 2, 1, &["--ballast", "300000", "--burst", "2", "--pause", "20000"]);
     settle(&listener);
     let before = memory(&listener, "VmHWM");
     let unfinished = {

@@ -129,7 +129,12 @@ fn die_at(point: &str) {
         for count in [1, 1, 2, 3, 7, 1, 20] {
             let fault = format!("{point}:{count}");
             let mut dying = listener(&fixture, outputs).dying_at(&fault).launch();
-            assert_eq!(dying.program.code(), 128 + Signal::SIGKILL as i32, "{fault} {outputs:?}: {}", dying.program.output());
+            assert_eq!(
+                dying.program.code(),
+                128 + Signal::SIGKILL as i32,
+                "{fault} {outputs:?}: {}",
+                dying.program.output()
+            );
         }
         let last = listener(&fixture, outputs).start();
         let counts = fleet.finish();
@@ -192,7 +197,15 @@ fn a_worker_that_is_killed_together_with_its_listener_leaves_whole_lines_and_no_
     let fixture = Fixture::new(binaries!());
     let steady = Steady::start(&fixture, 2, 1, &[]);
     let hasty = fixture.workload([
-        "steady", "--first", "10", "--until", "/nonexistent", "--workers", "1", "--threads", "1",
+        "steady",
+        "--first",
+        "10",
+        "--until",
+        "/nonexistent",
+        "--workers",
+        "1",
+        "--threads",
+        "1",
     ]);
     let listener = fixture.listener().start();
     wait::until("the workers log", || {

@@ -29,11 +29,26 @@ fn no_effect_stands_before_its_cause_while_others_load_the_listener() {
     let listener = fixture.listener().start();
     let until = fixture.path().join("until");
     let load = fixture.workload([
-        "steady", "--first", "100", "--pause", "1000", "--burst", "16",
-        "--until", until.to_str().expect("UTF-8"),
+        "steady",
+        "--first",
+        "100",
+        "--pause",
+        "1000",
+        "--burst",
+        "16",
+        "--until",
+        until.to_str().expect("UTF-8"),
     ]);
     let steps = steps();
-    let chain = fixture.workload(["chain", "--workers", "3", "--threads", "2", "--steps", &steps.to_string()]);
+    let chain = fixture.workload([
+        "chain",
+        "--workers",
+        "3",
+        "--threads",
+        "2",
+        "--steps",
+        &steps.to_string(),
+    ]);
     chain.succeed();
     std::fs::write(&until, "").expect("a file");
     load.succeed();

@@ -51,7 +51,8 @@ fn listeners_that_race_for_a_run_directory_leave_exactly_one_owner() {
             assert_eq!(racer.program.code(), 3, "{}", racer.program.output());
         }
         assert_eq!(owners, 1);
-        let owner = racers.into_iter().find_map(|mut racer| racer.program.is_running().then_some(racer));
+        let owner =
+            racers.into_iter().find_map(|mut racer| racer.program.is_running().then_some(racer));
         assert!(owner.expect("the owner").stop().is_complete());
         judge::judge(&fixture.log()).demand_exact(2, 200);
     }

@@ -8,8 +8,15 @@ use nix::sys::signal::Signal;
 fn program(fixture: &Fixture, shape: &str) -> Program {
     let (log, until) = (fixture.log(), fixture.path().join("until"));
     fixture.workload([
-        "program", "--shape", shape, "--records", "5000",
-        "--log", log.to_str().expect("UTF-8"), "--until", until.to_str().expect("UTF-8"),
+        "program",
+        "--shape",
+        shape,
+        "--records",
+        "5000",
+        "--log",
+        log.to_str().expect("UTF-8"),
+        "--until",
+        until.to_str().expect("UTF-8"),
     ])
 }
 

@@ -10,7 +10,7 @@ use fleetlog_protocol::DecodeError;
 use fleetlog_protocol::callsite::Callsite;
 use fleetlog_protocol::frame::Kind;
 use fleetlog_protocol::message::Gap;
-use fleetlog_protocol::record::{Field, FieldName, Record, stamp_of};
+use fleetlog_protocol::record::{Record, stamp_of};
 use fleetlog_protocol::stamp::Stamp;
 
 use super::Drain;
@@ -251,9 +251,7 @@ fn read<'a>(
             _ => return Err(Offence::UnknownCallsite(record.callsite)),
         },
     };
-    let names = callsite.fields.len();
-    let is_nameless = |field: Field<'_>| matches!(field.name, FieldName::Index(index) if usize::from(index) >= names);
-    if record.fields().any(is_nameless) {
+    if usize::from(record.fields().names()) > callsite.fields.len() {
         return Err(DecodeError::Truncated("a callsite's field names").into());
     }
     Ok((record, callsite, mask))

@@ -148,14 +148,17 @@ fn read_span<'a>(cursor: &mut Cursor<'a>) -> Result<Span<'a>, DecodeError> {
 #[derive(Clone, Copy, Debug)]
 pub struct Fields<'a> {
     left: u16,
+    names: u16,
     cursor: Cursor<'a>,
 }
 
 impl<'a> Fields<'a> {
     fn check(cursor: &mut Cursor<'a>, count: u16) -> Result<Self, DecodeError> {
-        let fields = Self { left: count, cursor: *cursor };
+        let mut fields = Self { left: count, names: 0, cursor: *cursor };
         for _ in 0..count {
-            read_field(cursor)?;
+            if let FieldName::Index(index) = read_field(cursor)?.name {
+                fields.names = fields.names.max(index.saturating_add(1));
+            }
         }
         Ok(fields)
     }
@@ -164,7 +167,13 @@ impl<'a> Fields<'a> {
     pub(crate) fn of_block(block: &'a [u8]) -> Self {
         let mut cursor = Cursor::new(block);
         let left = cursor.u16("a block's field count").unwrap_or(0);
-        Self { left, cursor }
+        Self { left, names: 0, cursor }
+    }
+
+    /// How many names the callsite must have, so that each index among the fields has one.
+    #[must_use]
+    pub const fn names(&self) -> u16 {
+        self.names
     }
 }
 
