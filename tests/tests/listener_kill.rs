@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use fleetlog_tests::fixture::ListenerBuilder;
 use fleetlog_tests::{Fixture, Steady, Verdict, binaries, judge, wait};
@@ -14,7 +14,7 @@ struct Random(u64);
 
 impl Random {
     fn seeded() -> Self {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_nanos() as u64;
+        let now = fleetlog_protocol::stamp::wall_now();
         let seed = std::env::var("FLEETLOG_SEED").ok().and_then(|seed| seed.parse().ok());
         let seed = seed.unwrap_or(now) | 1;
         eprintln!("FLEETLOG_SEED={seed}");
