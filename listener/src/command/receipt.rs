@@ -33,8 +33,15 @@ pub(super) fn table(receipt: &Receipt, every_worker: bool) -> String {
     if every_worker || !receipt.is_complete() {
         text.push_str(&workers(receipt));
     }
-    if receipt.is_complete() {
+    if receipt.is_complete() && receipt.died == 0 {
         let _ = write!(text, "{GOOD}Nothing was lost.{GOOD:#}");
+    } else if receipt.is_complete() {
+        // A worker that died may have counted drops that it could not tell any more.
+        let _ = write!(
+            text,
+            "Nothing is known to be lost. {} ended without taking leave: the log tells which.",
+            things(receipt.died, "worker"),
+        );
     } else {
         let lost = receipt.dropped.total().saturating_add(receipt.missing);
         let _ = write!(
@@ -163,6 +170,13 @@ mod tests {
         assert!(text.contains("lines      2,000  4.0 KiB"), "{text}");
         assert!(text.ends_with("Nothing was lost."), "{text}");
         assert!(!text.contains("WORKER"), "{text}");
+    }
+
+    #[test]
+    fn a_receipt_with_dead_workers_claims_no_more_than_is_known() {
+        let text = plain(&Receipt { died: 2, ..complete() }, false);
+        assert!(!text.contains("Nothing was lost"), "{text}");
+        assert!(text.contains("2 workers ended without taking leave"), "{text}");
     }
 
     #[test]

@@ -38,6 +38,9 @@ pub use stall::WhenFull;
 /// longest is short against the time in which a busy worker fills its window.
 const RETRY_FIRST: Duration = Duration::from_millis(1);
 const RETRY_LONGEST: Duration = Duration::from_millis(20);
+/// How long a worker with nothing left to send looks for a listener to take leave from: a restart
+/// is not worth being noted as dead, and a fleet that has ended is not worth a stall budget.
+const LONELY_FAREWELL: Duration = Duration::from_millis(100);
 /// A listener that refused this worker will do so again until somebody changes something.
 const RETRY_REFUSED: Duration = Duration::from_secs(1);
 
@@ -272,22 +275,30 @@ impl SocketQueue {
     }
 
     fn take_leave(&mut self) {
+        let alone_until = Instant::now() + LONELY_FAREWELL;
         // Until everything is acknowledged: a listener that died since the last call took what it
         // had not written along, and after this nobody is left to send it again.
         loop {
             self.flush();
             self.hear();
-            let sent = self.everything_is_sent();
-            if sent && self.acked() >= self.last_seq() {
+            let nothing_left = self.acked() >= self.last_seq() && self.pending.total() == 0;
+            if nothing_left && self.link.is_none() && Instant::now() >= alone_until {
+                return;
+            }
+            if self.acked() >= self.last_seq() {
                 break;
             }
             if self.stall.is_spent() {
-                if sent {
+                if self.everything_is_sent() {
                     break;
                 }
                 return;
             }
             self.wait_for_life();
+        }
+        if !self.everything_is_sent() {
+            // The listener is gone too; it knows all there was to know.
+            return;
         }
         let mut bye = Vec::new();
         let mut body = Vec::new();

@@ -384,6 +384,20 @@ fn goodbye_gives_to_the_next_listener_what_a_dead_one_took_along() {
 }
 
 #[test]
+fn goodbye_waits_for_nobody_when_everything_was_acknowledged() {
+    let meeting = Meeting::new();
+    let listener = meeting.listen();
+    // A wait would outlast every patience.
+    let mut worker = Worker::builder().block(Duration::from_secs(100_000)).start(&meeting);
+    worker.log("one").expect("there is room");
+    let (mut peer, _) = listener.greet();
+    peer.ack(1);
+    drop((peer, listener));
+    worker.queue.goodbye();
+    assert_eq!(worker.queue.acked(), 1);
+}
+
+#[test]
 fn goodbye_without_a_listener_returns() {
     let meeting = Meeting::new();
     let mut worker = Worker::builder().block(Duration::from_millis(20)).start(&meeting);
