@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 
 use fleetlog_protocol::message::Receipt;
 use fleetlog_protocol::run_dir;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::checkpoint::Checkpoint;
 use crate::drain::{Drain, DrainError};
@@ -146,6 +147,7 @@ impl Builder {
     /// # Errors
     /// Any [`ListenError`].
     pub fn run(self) -> Result<Receipt, ListenError> {
+        raise_descriptor_limit();
         let wake = Wake::new()?;
         wake.follow_signals()?;
         Ok(self.prepare(wake)?.run()?)
@@ -207,6 +209,16 @@ impl Builder {
             filter: self.filter.clone(),
             file_mode: Options::FILE_MODE,
         }
+    }
+}
+
+/// Each worker is a descriptor, and the usual soft limit is below the connections that a listener
+/// takes. Where the limit can't be raised, workers wait in the backlog for each other.
+fn raise_descriptor_limit() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+    {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
 }
 

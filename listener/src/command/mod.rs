@@ -1,7 +1,7 @@
 //! The command `fleetlog`: one module for each of its commands.
 //!
-//! `flags` defines the command line, each command takes its flags and a [`screen::Screen`] and
-//! ends with an [`exit::Code`]. Nothing here panics over a closed pipe, prints a backtrace, or
+//! `flags` defines the command line, each command takes its flags and a `screen::Screen` and
+//! ends with an `exit::Code`. Nothing here panics over a closed pipe, prints a backtrace, or
 //! shows a byte of somebody else's that a terminal would obey.
 
 mod completions;

@@ -279,14 +279,17 @@ impl SocketQueue {
         // Until everything is acknowledged: a listener that died since the last call took what it
         // had not written along, and after this nobody is left to send it again.
         loop {
+            if self.window.has_room(self.due_len(), true) {
+                self.report_due();
+            }
             self.flush();
             self.hear();
             let nothing_left = self.acked() >= self.last_seq() && self.pending.total() == 0;
-            if nothing_left && self.link.is_none() && Instant::now() >= alone_until {
-                return;
-            }
-            if self.acked() >= self.last_seq() {
+            if nothing_left && self.everything_is_sent() {
                 break;
+            }
+            if nothing_left && Instant::now() >= alone_until {
+                return;
             }
             if self.stall.is_spent() {
                 if self.everything_is_sent() {
@@ -295,10 +298,6 @@ impl SocketQueue {
                 return;
             }
             self.wait_for_life();
-        }
-        if !self.everything_is_sent() {
-            // The listener is gone too; it knows all there was to know.
-            return;
         }
         let mut bye = Vec::new();
         let mut body = Vec::new();
