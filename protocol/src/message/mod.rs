@@ -286,6 +286,9 @@ pub struct Goodbye {
 }
 
 impl Goodbye {
+    /// The bytes of an encoded goodbye.
+    pub const LEN: usize = 8;
+
     /// Appends the body.
     pub fn encode(self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.last_seq.to_le_bytes());

@@ -123,6 +123,8 @@ pub struct SocketQueue {
     callsites: HashMap<usize, u32, BuildHasherDefault<AddressHasher>>,
     definitions: Vec<u8>,
     refused: Option<String>,
+    /// It has said goodbye, and says it again behind whatever is logged from now on.
+    has_left: bool,
     scratch: Vec<u8>,
     /// The highest sequence number that was acknowledged over this connection.
     heard_seq: u64,
@@ -150,6 +152,7 @@ impl SocketQueue {
             callsites: HashMap::default(),
             definitions: Vec::new(),
             refused: None,
+            has_left: false,
             scratch: Vec::new(),
             heard_seq: 0,
             heard_at: 0,
@@ -170,7 +173,8 @@ impl SocketQueue {
     ) -> Result<(), DropReason> {
         let number = self.callsite_number(record, callsite);
         let defined = self.scratch.len();
-        let needed = self.due_len() + 2 * frame::HEADER_LEN + record.len() + defined;
+        let bye = if self.has_left { frame::HEADER_LEN + Goodbye::LEN } else { 0 };
+        let needed = self.due_len() + 2 * frame::HEADER_LEN + record.len() + defined + bye;
         if !self.make_room(needed, urgent) {
             self.forget_callsite(callsite);
             return Err(self.count_drop());
@@ -185,6 +189,13 @@ impl SocketQueue {
         record::seal(record, seq, stamp::now(), number);
         self.window.push(Kind::Record, record);
         self.account.accepted += 1;
+        if self.has_left {
+            // A thread that logs while its process exits must not make the leave void: the next
+            // instruction may be the process's last.
+            let mut body = Vec::with_capacity(Goodbye::LEN);
+            Goodbye { last_seq: seq }.encode(&mut body);
+            self.window.push(Kind::Goodbye, &body);
+        }
         self.flush();
         self.hear_now_and_then();
         Ok(())
@@ -272,6 +283,7 @@ impl SocketQueue {
         let policy = self.stall.begin_farewell(self.link.is_some());
         self.take_leave();
         self.stall.end_farewell(policy);
+        self.has_left = true;
     }
 
     fn take_leave(&mut self) {

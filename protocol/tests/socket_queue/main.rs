@@ -398,6 +398,20 @@ fn goodbye_waits_for_nobody_when_everything_was_acknowledged() {
 }
 
 #[test]
+fn what_is_logged_behind_a_goodbye_brings_its_own() {
+    let meeting = Meeting::new();
+    let listener = meeting.listen();
+    let mut worker = Worker::builder().block(Duration::from_millis(20)).start(&meeting);
+    worker.log("one").expect("there is room");
+    let (mut peer, _) = listener.greet();
+    worker.queue.goodbye();
+    worker.log("two").expect("there is room");
+    let said = peer.said();
+    assert_eq!(said.iter().filter_map(Said::seq).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(said.last(), Some(&Said::Goodbye(2)));
+}
+
+#[test]
 fn goodbye_without_a_listener_returns() {
     let meeting = Meeting::new();
     let mut worker = Worker::builder().block(Duration::from_millis(20)).start(&meeting);
