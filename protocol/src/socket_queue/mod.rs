@@ -10,12 +10,14 @@
 //! One queue is used under one lock; stamping and sending under it is what keeps one
 //! connection's stamps in order.
 
+mod address_hasher;
+mod leave;
 mod link;
 mod stall;
 mod window;
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -26,6 +28,7 @@ use crate::limits::{CALLSITES_MAX, FRAME_MAX};
 use crate::message::{DropReason, Drops, Gap, Goodbye, Hello, Name, QueueId, bounded_name};
 use crate::record::{self, RecordEncoder};
 use crate::stamp;
+use address_hasher::AddressHasher;
 use link::{Broken, Heard, Link};
 use stall::Stall;
 pub(crate) use stall::{after, wait_until};
@@ -38,9 +41,6 @@ pub use stall::WhenFull;
 /// longest is short against the time in which a busy worker fills its window.
 const RETRY_FIRST: Duration = Duration::from_millis(1);
 const RETRY_LONGEST: Duration = Duration::from_millis(20);
-/// How long a worker with nothing left to send looks for a listener to take leave from: a restart
-/// is not worth being noted as dead, and a fleet that has ended is not worth a stall budget.
-const LONELY_FAREWELL: Duration = Duration::from_millis(100);
 /// A listener that refused this worker will do so again until somebody changes something.
 const RETRY_REFUSED: Duration = Duration::from_secs(1);
 
@@ -264,73 +264,6 @@ impl SocketQueue {
     #[must_use]
     pub const fn is_connected(&self) -> bool {
         self.link.is_some()
-    }
-
-    /// Sends what waits, hears that it is in the files, and takes leave. Waits as long as the
-    /// stall budget of an outage allows;
-    /// a queue whose records never wait does so here for a listener that is there, or else what
-    /// it accepted last would be lost uncounted.
-    ///
-    /// A queue that never logged and never connected has nothing to take leave from.
-    pub fn goodbye(&mut self) {
-        if self.next_seq == 1 && self.pending.total() == 0 && self.link.is_none() {
-            return;
-        }
-        if self.make_room(0, true) {
-            self.report_gap();
-        }
-        self.flush();
-        let policy = self.stall.begin_farewell(self.link.is_some());
-        self.take_leave();
-        self.stall.end_farewell(policy);
-        self.has_left = true;
-    }
-
-    fn take_leave(&mut self) {
-        let alone_until = Instant::now() + LONELY_FAREWELL;
-        // Until everything is acknowledged: a listener that died since the last call took what it
-        // had not written along, and after this nobody is left to send it again.
-        loop {
-            if self.window.has_room(self.due_len(), true) {
-                self.report_due();
-            }
-            self.flush();
-            self.hear();
-            let nothing_left = self.acked() >= self.last_seq() && self.pending.total() == 0;
-            if nothing_left && self.everything_is_sent() {
-                break;
-            }
-            if nothing_left && Instant::now() >= alone_until {
-                return;
-            }
-            if self.stall.is_spent() {
-                if self.everything_is_sent() {
-                    break;
-                }
-                return;
-            }
-            self.wait_for_life();
-        }
-        let mut bye = Vec::new();
-        let mut body = Vec::new();
-        Goodbye { last_seq: self.last_seq() }.encode(&mut body);
-        frame::put(Kind::Goodbye, &body, &mut bye);
-        let mut sent = 0;
-        while let Some(link) = &self.link {
-            match link.send(&bye[sent..]) {
-                Ok(more) => sent += more,
-                Err(Broken) => return,
-            }
-            if sent == bye.len() {
-                return;
-            }
-            if self.stall.is_spent() {
-                // Nothing may follow a part of a frame.
-                self.disconnect();
-                return;
-            }
-            self.wait_for_life();
-        }
     }
 
     fn everything_is_sent(&self) -> bool {
@@ -587,28 +520,4 @@ impl SocketQueue {
 /// only between the waits.
 pub fn pause(at_most: Duration) {
     wait_until(None, after(Instant::now(), at_most));
-}
-
-/// Addresses of static data are unique already; their low bits are not random.
-#[derive(Debug, Default)]
-struct AddressHasher(u64);
-
-impl Hasher for AddressHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
-    }
-
-    fn write_usize(&mut self, number: usize) {
-        self.write_u64(number as u64);
-    }
 }
