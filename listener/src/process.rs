@@ -65,7 +65,8 @@ impl ListenerProcess {
             match waitpid(self.pid, Some(WaitPidFlag::WNOHANG)) {
                 Ok(WaitStatus::Exited(_, 0)) | Err(Errno::ECHILD) => return Ok(()),
                 Ok(WaitStatus::StillAlive) if Instant::now() < deadline => {
-                    // The process is about to exit; there is no descriptor to wait on.
+                    // It has closed its sockets and is about to exit: a matter of microseconds, which
+                    // a `waitpid` with a deadline does not exist for.
                     std::thread::sleep(Duration::from_millis(1));
                 }
                 Err(Errno::EINTR) => {}

@@ -76,8 +76,8 @@ pub fn sync(timeout: Duration) -> Result<(), SyncError> {
     }
 }
 
-/// Sends what waits and takes leave from the listener, which otherwise notes that this process
-/// died. A process that ends by `exit`, or by returning from `main`, does this by itself; call it
+/// Sends what waits, waits until it is in the files as long as the stall budget allows, and takes
+/// leave from the listener, which otherwise notes that this process died. A process that ends by `exit`, or by returning from `main`, does this by itself; call it
 /// before `_exit`.
 pub fn goodbye() {
     for worker in Worker::all() {
