@@ -31,6 +31,10 @@ pub enum Kind {
     Gap = 5,
     /// Worker: it leaves on purpose ([`crate::message::Goodbye`]).
     Goodbye = 6,
+    /// Worker: the segment of its lanes ([`crate::message::Attach`]), in place of a hello.
+    Attach = 7,
+    /// Worker: its lanes have news; without a body.
+    Ring = 8,
     /// Listener: the answer to a hello ([`crate::message::Welcome`]).
     Welcome = 16,
     /// Listener: what is in the files ([`crate::message::Ack`]).
@@ -54,6 +58,8 @@ impl Kind {
             4 => Self::Name,
             5 => Self::Gap,
             6 => Self::Goodbye,
+            7 => Self::Attach,
+            8 => Self::Ring,
             16 => Self::Welcome,
             17 => Self::Ack,
             18 => Self::Refused,
@@ -118,8 +124,14 @@ pub fn take(bytes: &[u8]) -> Result<Option<Frame<'_>>, DecodeError> {
 /// that the stream stays readable.
 pub fn put(kind: Kind, body: &[u8], out: &mut Vec<u8>) {
     let body = &body[..body.len().min(FRAME_MAX - 1)];
-    let length = u32::try_from(body.len() + 1).unwrap_or(1);
-    out.extend_from_slice(&length.to_le_bytes());
-    out.push(kind as u8);
+    out.extend_from_slice(&header(kind, body.len()));
     out.extend_from_slice(body);
+}
+
+/// The bytes before the body of a frame.
+#[must_use]
+#[inline]
+pub fn header(kind: Kind, body_len: usize) -> [u8; HEADER_LEN] {
+    let [a, b, c, d] = u32::try_from(body_len + 1).unwrap_or(1).to_le_bytes();
+    [a, b, c, d, kind as u8]
 }

@@ -11,17 +11,20 @@
 //! never starts a thread, and holds no process-wide state.
 //!
 //! The bytes are described with offset tables in `docs/wire-format.md`.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod callsite;
 pub mod client;
 mod decode;
 pub mod frame;
+pub mod lane;
+pub mod lane_queue;
 pub mod level;
 pub mod limits;
 pub mod message;
 pub mod record;
 pub mod run_dir;
+pub mod segment;
 pub mod socket_queue;
 pub mod stamp;
 

@@ -53,6 +53,22 @@ pub const WINDOW_DEFAULT: usize = 4 << 20;
 /// the rest.
 pub const WINDOW_MIN: usize = 16 << 10;
 
+/// The bytes of a lane. At 100 bytes a record it covers 2,600 records between two looks of the
+/// listener, and a worker with eight logging threads stays at 2 MiB.
+pub const LANE_CAPACITY: usize = 256 << 10;
+
+/// Lanes of one segment: threads that have a lane to themselves, and the first, which all others
+/// share. One word tells which of them the listener must look at.
+pub const LANES_MAX: usize = 64;
+
+/// The longest record over lanes, in bytes, unless configured lower: three of them fit into the
+/// part of a lane that is open to every level.
+pub const LANE_RECORD_MAX: usize = 64 << 10;
+
+/// The callsite table of a segment, in bytes. Callsites that find no room in it travel inside of
+/// their records.
+pub const CALLSITE_TABLE_MAX: usize = 1 << 20;
+
 /// How long an outage may hold up a worker in all, unless configured otherwise.
 pub const STALL_BUDGET_DEFAULT: Duration = Duration::from_secs(1);
 
@@ -78,10 +94,15 @@ const _: () = assert!(FIELD_COUNT_MAX <= u16::MAX as usize, "a record counts its
 const _: () = assert!(NAME_MAX <= u8::MAX as usize, "a name's length is a byte");
 const _: () =
     assert!(CALLSITE_TEXT_MAX <= u16::MAX as usize, "a callsite's strings have u16 lengths");
-const _: () = assert!(HANDSHAKE_MAX > 64 + NAME_MAX, "a hello with the longest name must fit");
+const _: () = assert!(HANDSHAKE_MAX > 64 + 2 * NAME_MAX, "a hello with the longest texts must fit");
 const _: () = assert!(WINDOW_MIN - WINDOW_MIN / RESERVED_SHARE > 2 * RECORD_MIN);
 const _: () = assert!(WINDOW_DEFAULT - WINDOW_DEFAULT / RESERVED_SHARE > 2 * FRAME_MAX);
 const _: () = assert!(CONNECTIONS_PER_UID_MAX < CONNECTIONS_MAX);
+const _: () = assert!(
+    LANE_CAPACITY - LANE_CAPACITY / RESERVED_SHARE > 2 * LANE_RECORD_MAX + 2 * NAME_MAX + 256,
+    "a lane holds a record of the limit, another one, a gap report and a name"
+);
+const _: () = assert!(LANE_RECORD_MAX <= RECORD_MAX, "a frame of the one is a frame of the other");
 
 /// The record limit that fits a window: a record of the limit must fit beside a gap report into
 /// the part of the window that is open to every level.

@@ -109,13 +109,37 @@ pub fn check_trust(run_dir: &Path) -> Result<(), RunDirError> {
     if !metadata.is_dir() {
         return Err(RunDirError::NotAFolder(run_dir.to_owned()));
     }
-    let owner = metadata.uid();
-    if owner != 0 && owner != geteuid().as_raw() {
-        return Err(RunDirError::ForeignOwner { path: run_dir.to_owned(), owner });
-    }
+    check_owner(run_dir, &metadata)?;
     let mode = metadata.mode() & 0o7777;
     if mode & 0o022 != 0 {
         return Err(RunDirError::WritableByOthers { path: run_dir.to_owned(), mode });
+    }
+    Ok(())
+}
+
+/// Checks the folder of segments like its run directory, but that others may make files of their
+/// own in it where it is sticky: that is how root's listener takes lanes of other users.
+///
+/// # Errors
+/// Any [`RunDirError`].
+pub fn check_trust_of_lanes(folder: &Path) -> Result<(), RunDirError> {
+    let metadata = std::fs::symlink_metadata(folder)
+        .map_err(|source| RunDirError::Unreadable { path: folder.to_owned(), source })?;
+    if !metadata.is_dir() {
+        return Err(RunDirError::NotAFolder(folder.to_owned()));
+    }
+    check_owner(folder, &metadata)?;
+    let mode = metadata.mode() & 0o7777;
+    if mode & 0o022 != 0 && mode & 0o1000 == 0 {
+        return Err(RunDirError::WritableByOthers { path: folder.to_owned(), mode });
+    }
+    Ok(())
+}
+
+fn check_owner(path: &Path, metadata: &std::fs::Metadata) -> Result<(), RunDirError> {
+    let owner = metadata.uid();
+    if owner != 0 && owner != geteuid().as_raw() {
+        return Err(RunDirError::ForeignOwner { path: path.to_owned(), owner });
     }
     Ok(())
 }

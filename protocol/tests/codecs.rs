@@ -235,7 +235,7 @@ proptest! {
         let kept = bounded_name(&name);
         prop_assert!(kept.len() <= NAME_MAX && name.starts_with(kept));
 
-        let hello = Hello { queue: QueueId(queue), pid, first_seq, name: kept };
+        let hello = Hello { queue: QueueId(queue), pid, first_seq, name: kept, fallback: "full" };
         let mut bytes = Vec::new();
         Hello { name: &name, ..hello.clone() }.encode(&mut bytes);
         prop_assert_eq!(Hello::decode(&bytes).unwrap(), hello);
@@ -469,7 +469,7 @@ fn long_strings_of_a_callsite_are_cut_between_characters() {
 #[test]
 fn another_version_is_told_apart_from_garbage() {
     let mut hello = Vec::new();
-    Hello { queue: QueueId(1), pid: 1, first_seq: 1, name: "w" }.encode(&mut hello);
+    Hello { queue: QueueId(1), pid: 1, first_seq: 1, name: "w", fallback: "" }.encode(&mut hello);
     hello[0] = 9;
     let expected = DecodeError::Version { found: 9, expected: 1 };
     // A later version may have changed everything behind its number.

@@ -31,7 +31,8 @@ fn the_version_is_that_of_these_bytes() {
 #[test]
 fn a_hello_has_these_bytes() {
     let queue = QueueId(0x0f0e_0d0c_0b0a_0908_0706_0504_0302_0100);
-    let hello = Hello { queue, pid: 0x0102_0304, first_seq: 0x1122, name: "worker 3" };
+    let hello =
+        Hello { queue, pid: 0x0102_0304, first_seq: 0x1122, name: "worker 3", fallback: "" };
     assert_frame(
         Kind::Hello,
         |out| hello.encode(out),

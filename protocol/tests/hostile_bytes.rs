@@ -132,7 +132,8 @@ fn valid_bodies(fields: &[OwnedField]) -> Vec<(Kind, Vec<u8>)> {
     };
     let drops = Drops([1, 2, 3]);
     add(Kind::Hello, &|out| {
-        Hello { queue: QueueId(5), pid: 6, first_seq: 7, name: "worker 3" }.encode(out);
+        Hello { queue: QueueId(5), pid: 6, first_seq: 7, name: "worker 3", fallback: "" }
+            .encode(out);
     });
     add(Kind::Welcome, &|out| Welcome { acked: 9 }.encode(out));
     add(Kind::Ack, &|out| Ack { seq: 9 }.encode(out));

@@ -23,6 +23,8 @@ pub enum Transport {
     /// The best that both sides have.
     #[default]
     Auto,
+    /// Through lanes: shared memory in the run directory.
+    Lanes,
     /// Over the run directory's socket, one send a record.
     Socket,
 }
@@ -137,7 +139,7 @@ impl Builder {
         let name = self.name.unwrap_or_else(default_name);
         let name = bounded_name(&name).to_owned();
         debug_assert!(name.len() <= NAME_MAX);
-        let (Transport::Auto | Transport::Socket) = self.transport;
+        let (Transport::Auto | Transport::Lanes | Transport::Socket) = self.transport;
         let settings = Settings {
             run_dir,
             socket,

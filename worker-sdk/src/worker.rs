@@ -166,6 +166,7 @@ impl Worker {
                 window: self.settings.window,
                 when_full: self.settings.when_full,
                 name: self.name.get().cloned().unwrap_or_default(),
+                fallback: String::new(),
                 link_number: &self.link,
             }))
         })

@@ -14,6 +14,7 @@ pub use receipt::{Receipt, WorkerAccount};
 use crate::decode::{Cursor, DecodeError, check_count};
 use crate::limits::{NAME_MAX, PROTOCOL_VERSION};
 use crate::record::floor_char_boundary;
+use crate::segment::FileName;
 use crate::stamp::Stamp;
 
 /// The identity of one queue: random, so that neither a recurring pid nor a neighbour's guess
@@ -120,6 +121,8 @@ pub struct Hello<'a> {
     pub first_seq: u64,
     /// The worker's name at that record.
     pub name: &'a str,
+    /// Why it does not use lanes; empty = it was told not to.
+    pub fallback: &'a str,
 }
 
 impl<'a> Hello<'a> {
@@ -130,6 +133,7 @@ impl<'a> Hello<'a> {
         out.extend_from_slice(&self.queue.0.to_le_bytes());
         out.extend_from_slice(&self.first_seq.to_le_bytes());
         put_name(self.name, out);
+        put_name(self.fallback, out);
     }
 
     /// Decodes the body.
@@ -146,8 +150,49 @@ impl<'a> Hello<'a> {
         let queue = QueueId(cursor.u128("a hello's queue")?);
         let first_seq = cursor.u64("a hello's first sequence number")?;
         let name = get_name(&mut cursor, "a hello's name")?;
+        let fallback = get_name(&mut cursor, "a hello's reason")?;
         cursor.end("a hello")?;
-        Ok(Self { queue, pid, first_seq, name })
+        Ok(Self { queue, pid, first_seq, name, fallback })
+    }
+}
+
+/// A worker says where its lanes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attach {
+    /// The worker's pid in its own pid namespace; the listener prefers the kernel's word.
+    pub pid: u32,
+    /// The segment's file.
+    pub segment: FileName,
+}
+
+impl Attach {
+    /// Appends the body.
+    pub fn encode(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&PROTOCOL_VERSION.to_le_bytes());
+        out.extend_from_slice(&self.pid.to_le_bytes());
+        out.extend_from_slice(&self.segment.pid.to_le_bytes());
+        out.extend_from_slice(&self.segment.start_time.to_le_bytes());
+        out.extend_from_slice(&self.segment.number.to_le_bytes());
+    }
+
+    /// Decodes the body.
+    ///
+    /// # Errors
+    /// [`DecodeError::Version`] for another protocol version, else any [`DecodeError`].
+    pub fn decode(body: &[u8]) -> Result<Self, DecodeError> {
+        let mut cursor = Cursor::new(body);
+        let found = cursor.u16("an attach's version")?;
+        if found != PROTOCOL_VERSION {
+            return Err(DecodeError::Version { found, expected: PROTOCOL_VERSION });
+        }
+        let pid = cursor.u32("an attach's pid")?;
+        let segment = FileName {
+            pid: cursor.u32("a segment's pid")?,
+            start_time: cursor.u64("a segment's start time")?,
+            number: cursor.u32("a segment's number")?,
+        };
+        cursor.end("an attach")?;
+        Ok(Self { pid, segment })
     }
 }
 

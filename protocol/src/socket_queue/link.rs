@@ -54,7 +54,7 @@ impl Default for LinkNumber {
 }
 
 #[derive(Debug)]
-pub(super) struct Link {
+pub(crate) struct Link {
     stream: Stream,
     inbox: Vec<u8>,
     number: &'static LinkNumber,
@@ -62,11 +62,11 @@ pub(super) struct Link {
 
 /// The peer is gone, or the stream is not usable any more.
 #[derive(Debug)]
-pub(super) struct Broken;
+pub(crate) struct Broken;
 
 /// What the listener said.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Heard {
+pub(crate) enum Heard {
     /// Everything up to this sequence number is in the files.
     Acked(u64),
     /// The listener does not want this worker, and why.
@@ -76,7 +76,7 @@ pub(super) enum Heard {
 impl Link {
     /// Connects without waiting. On a full backlog the connection looks made and the first send
     /// fails; the caller then tries again later.
-    pub(super) fn connect(socket: &Path, number: &'static LinkNumber) -> io::Result<Self> {
+    pub(crate) fn connect(socket: &Path, number: &'static LinkNumber) -> io::Result<Self> {
         let stream: Stream = ConnectOptions::new()
             .name(socket.to_fs_name::<GenericFilePath>()?)
             .wait_mode(ConnectWaitMode::Deferred)
@@ -88,12 +88,12 @@ impl Link {
         Ok(Self { stream, inbox: Vec::new(), number })
     }
 
-    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
     }
 
     /// Sends as much as the kernel takes now; 0 = the buffer is full.
-    pub(super) fn send(&self, bytes: &[u8]) -> Result<usize, Broken> {
+    pub(crate) fn send(&self, bytes: &[u8]) -> Result<usize, Broken> {
         loop {
             let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
             match send(self.as_fd().as_raw_fd(), bytes, flags) {
@@ -106,7 +106,7 @@ impl Link {
     }
 
     /// Reads what the listener has said by now, or a good part of it, and hands it over in order.
-    pub(super) fn receive(&mut self, mut hear: impl FnMut(Heard)) -> Result<(), Broken> {
+    pub(crate) fn receive(&mut self, mut hear: impl FnMut(Heard)) -> Result<(), Broken> {
         let mut buffer = [0; 4096];
         for _ in 0..READS_MAX {
             match recv(self.as_fd().as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT) {

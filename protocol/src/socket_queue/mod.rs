@@ -12,7 +12,7 @@
 
 mod address_hasher;
 mod leave;
-mod link;
+pub(crate) mod link;
 mod stall;
 mod window;
 
@@ -55,6 +55,8 @@ pub struct Config {
     pub when_full: WhenFull,
     /// The worker's name.
     pub name: String,
+    /// Why the worker does not use lanes; empty = it was told not to.
+    pub fallback: String,
     /// Where the connection's descriptor is told to a fork handler.
     pub link_number: &'static LinkNumber,
 }
@@ -97,6 +99,7 @@ impl std::fmt::Debug for CallsiteOf<'_> {
 ///     window: WINDOW_DEFAULT,
 ///     when_full: WhenFull::DropNewest,
 ///     name: "worker 1".to_owned(),
+///     fallback: String::new(),
 ///     link_number: &LINK,
 /// });
 /// assert_eq!(queue.account().accepted, 0);
@@ -465,7 +468,9 @@ impl SocketQueue {
         let mut hello = Vec::new();
         let first_seq = self.window.first_seq().unwrap_or(self.next_seq);
         let pid = std::process::id();
-        Hello { queue: self.id, pid, first_seq, name: &self.base_name }.encode(&mut hello);
+        let fallback = bounded_name(&self.config.fallback);
+        Hello { queue: self.id, pid, first_seq, name: &self.base_name, fallback }
+            .encode(&mut hello);
         frame::put(Kind::Hello, &hello, &mut self.prelude);
         self.prelude.extend_from_slice(&self.definitions);
         true

@@ -39,6 +39,7 @@ impl Builder {
             window: self.window,
             when_full: self.when_full,
             name: "first".to_owned(),
+            fallback: String::new(),
             link_number: Box::leak(Box::new(LinkNumber::new())),
         };
         Worker { queue: SocketQueue::new(config) }

@@ -29,6 +29,7 @@ pub(super) fn run(run_dir: &Path, number: u32, items: u32) -> i32 {
             window: WINDOW_DEFAULT,
             when_full: WhenFull::Block { stall_budget: super::STALL_BUDGET },
             name: name(number),
+            fallback: String::new(),
             link_number: &LINK,
         }),
         record: Vec::new(),

@@ -79,6 +79,7 @@ impl Pipe {
             window: WINDOW_DEFAULT,
             when_full: WhenFull::Block { stall_budget: self.timeout },
             name: self.name.clone(),
+            fallback: String::new(),
             link_number: &LINK,
         });
         let mut worker = Worker { pipe: self, queue, record: Vec::new() };

@@ -1,0 +1,130 @@
+//! The writing end.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::{Place, Word as _};
+
+/// What a publication found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// The reader looks away from this lane: somebody must ring.
+    pub reader_looks_away: bool,
+}
+
+/// The writing end of a lane. There is one at a time.
+///
+/// Its own counter is kept here as well: a peer that scribbles over the shared copy confuses its
+/// reader, never this writer.
+#[derive(Debug)]
+pub struct Writer<P> {
+    place: P,
+    /// Bytes published.
+    head: u64,
+    /// Bytes copied in, published or not.
+    filled: u64,
+    /// The tail when it was last looked at. The true one is never less.
+    seen_tail: u64,
+}
+
+impl<P: Place> Writer<P> {
+    /// Goes on where the last writer of the lane stopped.
+    pub fn new(place: P) -> Self {
+        // Relaxed: the head is this side's own word; whoever wrote it before handed the lane over
+        // by other means.
+        let head = place.head().load(Ordering::Relaxed);
+        let seen_tail = place.tail().load(Ordering::Acquire);
+        Self { place, head, filled: head, seen_tail }
+    }
+
+    /// Where the lane is.
+    pub const fn place(&self) -> &P {
+        &self.place
+    }
+
+    /// Bytes ever published.
+    pub const fn head(&self) -> u64 {
+        self.head
+    }
+
+    /// Bytes ever copied in.
+    #[inline]
+    pub const fn filled(&self) -> u64 {
+        self.filled
+    }
+
+    /// Whether `len` more bytes fit if the lane may be filled up to `limit`.
+    #[inline]
+    pub fn has_room(&mut self, len: usize, limit: u64) -> bool {
+        let needed = self.filled + len as u64;
+        if needed <= self.seen_tail + limit {
+            return true;
+        }
+        self.look();
+        needed <= self.seen_tail + limit
+    }
+
+    /// Looks at the tail; returns the bytes that are not released.
+    pub fn look(&mut self) -> u64 {
+        // Acquire: pairs with the reader's `publish` of the tail (sync point W), so that the
+        // reader has finished with the bytes that are about to be overwritten.
+        let tail = self.place.tail().load(Ordering::Acquire);
+        self.accept_tail(tail)
+    }
+
+    /// A tail that goes back, or beyond the head, is a scribble; the last good one stands.
+    fn accept_tail(&mut self, tail: u64) -> u64 {
+        if tail <= self.head && tail >= self.seen_tail {
+            self.seen_tail = tail;
+        }
+        self.filled - self.seen_tail
+    }
+
+    /// Whether everything that was published up to `head` has been released.
+    pub fn is_released(&self, head: u64) -> bool {
+        self.place.tail().load(Ordering::Acquire) >= head
+    }
+
+    /// Copies bytes in. The caller has asked for room; nobody sees them before
+    /// [`publish`](Self::publish).
+    #[inline]
+    pub fn fill(&mut self, bytes: &[u8]) {
+        debug_assert!(
+            self.filled + bytes.len() as u64 - self.seen_tail <= self.place.capacity(),
+            "room was asked for"
+        );
+        self.place.copy_in(self.filled, bytes);
+        self.filled += bytes.len() as u64;
+    }
+
+    /// Publishes what was copied in.
+    #[inline]
+    pub fn publish(&mut self) -> Published {
+        self.head = self.filled;
+        // Sync point Q: the bytes before the head, the head before the look at `quiet`. With a
+        // plain release store the look could come first, and the reader fall asleep unnoticed.
+        self.place.head().publish(self.head);
+        let reader_looks_away = self.place.quiet().observe() != 0;
+        if reader_looks_away {
+            // Relaxed: the ring that follows is what the reader hears; this only keeps the next
+            // publication from ringing as well.
+            self.place.quiet().store(0, Ordering::Relaxed);
+        }
+        Published { reader_looks_away }
+    }
+
+    /// Sleeps until the reader releases something, at most so long. May wake early.
+    pub fn wait(&mut self, at_most: Duration) {
+        let before = self.seen_tail;
+        // Sync point W: `waiting` before the look at the tail. The other way round the reader
+        // could release in between, see nobody waiting, and let this side sleep on an empty lane.
+        self.place.waiting().publish(1);
+        let tail = self.place.tail().observe();
+        self.accept_tail(tail);
+        if self.seen_tail == before {
+            self.place.park(at_most);
+        }
+        // Relaxed: a wake-up too many costs the reader one system call and nobody a record.
+        self.place.waiting().store(0, Ordering::Relaxed);
+    }
+}

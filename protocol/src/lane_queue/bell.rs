@@ -1,0 +1,116 @@
+//! The bell: the worker's connection, over which it tells the listener that its lanes have news.
+//!
+//! A connection and not a word in shared memory, because the listener waits for connections and
+//! signals anyway, because the kernel tells either side when the other dies, and because bytes in
+//! it can't be lost: a listener that sleeps in the kernel is woken, one that is busy finds them.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::LanesConfig;
+use crate::frame::{self, Kind};
+use crate::message::Attach;
+use crate::segment::Segment;
+use crate::socket_queue::LinkNumber;
+use crate::socket_queue::link::{Broken, Heard, Link};
+
+/// The pause after a connection that could not be made.
+const RETRY: Duration = Duration::from_millis(20);
+/// A listener that refused these lanes will do so again until somebody changes something.
+const RETRY_REFUSED: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(super) struct Bell {
+    socket: PathBuf,
+    link_number: &'static LinkNumber,
+    /// Preface and attach, which every connection begins with.
+    greeting: Vec<u8>,
+    link: Option<Link>,
+    retry_at: Option<Instant>,
+    refused: Option<String>,
+}
+
+impl Bell {
+    pub(super) fn new(config: &LanesConfig, segment: &Segment) -> Self {
+        let mut greeting = frame::PREFACE.to_vec();
+        let mut body = Vec::new();
+        Attach { pid: std::process::id(), segment: segment.name() }.encode(&mut body);
+        frame::put(Kind::Attach, &body, &mut greeting);
+        Self {
+            socket: config.socket.clone(),
+            link_number: config.link_number,
+            greeting,
+            link: None,
+            retry_at: None,
+            refused: None,
+        }
+    }
+
+    /// Wakes the listener. Never waits. Returns whether one lives.
+    pub(super) fn ring(&mut self) -> bool {
+        if self.link.is_some() && self.try_ring() {
+            return true;
+        }
+        // A listener that comes back knows the segment from its scan, or hears of it now: either
+        // way the greeting is as good as a ring.
+        self.connect()
+    }
+
+    fn try_ring(&mut self) -> bool {
+        self.hear();
+        let Some(link) = &self.link else { return false };
+        let mut ring = Vec::with_capacity(frame::HEADER_LEN);
+        frame::put(Kind::Ring, &[], &mut ring);
+        match link.send(&ring) {
+            // A part of a ring can't be finished without waiting, and needs not be: a buffer
+            // that is full is full of rings.
+            Ok(0) => true,
+            Ok(sent) if sent == ring.len() => true,
+            Ok(_) | Err(Broken) => {
+                self.hear();
+                self.link = None;
+                false
+            }
+        }
+    }
+
+    fn connect(&mut self) -> bool {
+        if self.retry_at.is_some_and(|at| Instant::now() < at) {
+            return false;
+        }
+        let greeted = Link::connect(&self.socket, self.link_number)
+            .ok()
+            .filter(|link| link.send(&self.greeting).is_ok_and(|sent| sent == self.greeting.len()));
+        self.retry_at = greeted.is_none().then(|| Instant::now() + RETRY);
+        self.link = greeted;
+        self.link.is_some()
+    }
+
+    /// Hears whether the listener refused, or is gone.
+    fn hear(&mut self) {
+        let Some(link) = &mut self.link else { return };
+        let mut refused = None;
+        let broken = link
+            .receive(|heard| {
+                if let Heard::Refused(why) = heard {
+                    refused = Some(why);
+                }
+            })
+            .is_err();
+        if let Some(why) = refused {
+            self.refused = Some(why);
+            self.link = None;
+            self.retry_at = Some(Instant::now() + RETRY_REFUSED);
+        } else if broken {
+            self.link = None;
+        }
+    }
+
+    pub(super) const fn is_connected(&self) -> bool {
+        self.link.is_some()
+    }
+
+    pub(super) fn refused(&self) -> Option<&str> {
+        self.refused.as_deref()
+    }
+}

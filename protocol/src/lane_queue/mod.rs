@@ -1,0 +1,415 @@
+//! Lane queues, sending half: one process's lanes, with their order, pressure and losses.
+//!
+//! [`Lanes`] is what a process has: its segment, its callsites, its bell, and what an outage may
+//! still cost it. [`LaneQueue`] is what one thread has: a lane, numbered records, the gap that is
+//! due. A record is in the lane when [`LaneQueue::record`] returns, and survives everything but
+//! the loss of the machine. While the listener is awake and there is room, a call makes no system
+//! call, takes no lock and allocates nothing.
+
+mod bell;
+mod callsites;
+mod outage;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::frame::{self, Kind};
+use crate::lane::Writer;
+use crate::limits::{LANE_CAPACITY, LANES_MAX, RESERVED_SHARE};
+use crate::message::{DropReason, Drops, Gap, Name, bounded_name};
+use crate::record::{self, RecordEncoder};
+use crate::segment::{MappedLane, Segment, SegmentError};
+use crate::socket_queue::{CallsiteOf, LinkNumber, WhenFull};
+use crate::stamp;
+use bell::Bell;
+use callsites::Callsites;
+use outage::Outage;
+
+/// The lane that all threads share who have none of their own.
+const SHARED: usize = 0;
+
+/// What ordinary records may fill of a lane; the rest is for WARN and ERROR.
+const OPEN: u64 = (LANE_CAPACITY - LANE_CAPACITY / RESERVED_SHARE) as u64;
+
+/// From here on the listener is told that a lane fills up, in case it naps.
+const HALF: u64 = LANE_CAPACITY as u64 / 2;
+
+/// How long a full lane sleeps before it looks whether the listener is still there.
+const SLICE: Duration = Duration::from_millis(50);
+
+/// How a process's lanes behave.
+#[derive(Clone, Debug)]
+pub struct LanesConfig {
+    /// The run directory.
+    pub run_dir: PathBuf,
+    /// The listener's socket in it ([`crate::run_dir::socket_path`]).
+    pub socket: PathBuf,
+    /// What happens when a lane is full.
+    pub when_full: WhenFull,
+    /// The worker's name.
+    pub name: String,
+    /// Where the bell's descriptor is told to a fork handler.
+    pub link_number: &'static LinkNumber,
+}
+
+/// The lanes of one process.
+///
+/// ```
+/// use fleetlog_protocol::lane_queue::{Lanes, LanesConfig};
+/// use fleetlog_protocol::record::RecordEncoder;
+/// use fleetlog_protocol::socket_queue::{CallsiteOf, LinkNumber, WhenFull};
+/// use fleetlog_protocol::Level;
+/// # let folder = tempfile::tempdir().unwrap();
+/// static LINK: LinkNumber = LinkNumber::new();
+/// let lanes = Lanes::create(LanesConfig {
+///     run_dir: folder.path().join("run"),
+///     socket: folder.path().join("run/socket"),
+///     when_full: WhenFull::DropNewest,
+///     name: "worker 1".to_owned(),
+///     link_number: &LINK,
+/// }).unwrap();
+/// let mut queue = lanes.claim().unwrap().expect("the first lane is free");
+/// let mut record = Vec::new();
+/// RecordEncoder::new(&mut record, Level::Info, 1024).finish(1, 0, 0);
+/// queue.record(&lanes, &mut record, false, CallsiteOf::Inline).unwrap();
+/// lanes.release(queue);
+/// ```
+#[derive(Debug)]
+pub struct Lanes {
+    config: LanesConfig,
+    segment: Segment,
+    callsites: Callsites,
+    bell: Mutex<Bell>,
+    outage: Outage,
+    name: Mutex<String>,
+    /// Counts the names; a lane whose count is older tells the new one before its next record.
+    names: AtomicU64,
+    idle: Mutex<Idle>,
+    shared: Mutex<LaneQueue>,
+}
+
+/// Lanes that no thread has.
+#[derive(Debug, Default)]
+struct Idle {
+    /// Lanes that threads gave back.
+    queues: Vec<LaneQueue>,
+    /// Lanes that have space, the first of all.
+    allocated: usize,
+}
+
+/// One lane of a process, held by one thread.
+#[derive(Debug)]
+pub struct LaneQueue {
+    writer: Writer<MappedLane>,
+    number: usize,
+    next_seq: u64,
+    pending: Drops,
+    named: u64,
+    /// Above this head the tail is looked at, and the listener told.
+    soft_limit: u64,
+    /// The tail at which the listener was told last.
+    told_at: Option<u64>,
+}
+
+impl Lanes {
+    /// Makes this process's segment, and tells a listener that lives of it.
+    ///
+    /// # Errors
+    /// Any [`SegmentError`]: the process must log another way.
+    pub fn create(config: LanesConfig) -> Result<Self, SegmentError> {
+        let segment = Segment::create(&config.run_dir, &config.name)?;
+        let lane = segment.allocate_lane(SHARED).map_err(|source| {
+            let _ = crate::segment::remove(&config.run_dir, segment.name());
+            SegmentError::System {
+                what: "can't allocate a lane in",
+                path: config.run_dir.join(crate::segment::LANES),
+                source,
+            }
+        })?;
+        let bell = Bell::new(&config, &segment);
+        let name = Mutex::new(bounded_name(&config.name).to_owned());
+        let shared = LaneQueue::new(lane, SHARED);
+        let lanes = Self {
+            segment,
+            callsites: Callsites::new(),
+            bell: Mutex::new(bell),
+            outage: Outage::new(config.when_full),
+            name,
+            names: AtomicU64::new(1),
+            idle: Mutex::new(Idle { queues: Vec::new(), allocated: 1 }),
+            shared: Mutex::new(shared),
+            config,
+        };
+        // A listener that starts later finds the file; one that lives must hear of it.
+        lanes.ring();
+        Ok(lanes)
+    }
+
+    /// A lane for the calling thread; `None` = all are taken, use the [shared](Self::shared) one.
+    ///
+    /// # Errors
+    /// The run directory has no room for another lane.
+    pub fn claim(&self) -> io::Result<Option<LaneQueue>> {
+        let mut idle = lock(&self.idle);
+        if let Some(queue) = idle.queues.pop() {
+            return Ok(Some(queue));
+        }
+        if idle.allocated >= LANES_MAX {
+            return Ok(None);
+        }
+        let number = idle.allocated;
+        let lane = self.segment.allocate_lane(number)?;
+        idle.allocated += 1;
+        Ok(Some(LaneQueue::new(lane, number)))
+    }
+
+    /// Takes a lane back from a thread that ends.
+    pub fn release(&self, mut queue: LaneQueue) {
+        queue.settle(self);
+        lock(&self.idle).queues.push(queue);
+    }
+
+    /// Lets the calling thread use the lane that all threads share.
+    pub fn shared<T>(&self, use_it: impl FnOnce(&mut LaneQueue) -> T) -> T {
+        use_it(&mut lock(&self.shared))
+    }
+
+    /// Gives the worker another name, from the next record of each lane on.
+    pub fn set_name(&self, name: &str) {
+        bounded_name(name).clone_into(&mut lock(&self.name));
+        // Release: who sees the new count reads the new name.
+        self.names.fetch_add(1, Ordering::Release);
+    }
+
+    /// Counts records that never reached a lane.
+    pub fn count_lost(&self, reason: DropReason, count: u64) {
+        self.segment.count_drops(reason, count);
+    }
+
+    /// The heads of all lanes: what was published before the call.
+    #[must_use]
+    pub fn heads(&self) -> Vec<(usize, u64)> {
+        let allocated = lock(&self.idle).allocated;
+        (0..allocated).map(|lane| (lane, self.segment.head(lane))).collect()
+    }
+
+    /// Whether everything up to a head is in the files.
+    #[must_use]
+    pub fn is_written(&self, lane: usize, head: u64) -> bool {
+        self.segment.tail(lane) >= head
+    }
+
+    /// Reports the gaps of lanes that no thread holds, and notes that this worker leaves on
+    /// purpose. What it published needs no waiting for.
+    pub fn goodbye(&self) {
+        // A thread that an exiting process has ended already may hold a lock; its gaps stay
+        // unreported in band, and are counted in the segment all the same.
+        if let Ok(mut idle) = self.idle.try_lock() {
+            for queue in &mut idle.queues {
+                queue.settle(self);
+            }
+        }
+        if let Ok(mut shared) = self.shared.try_lock() {
+            shared.settle(self);
+        }
+        self.segment.mark_left();
+    }
+
+    /// Why the listener refused these lanes, the last time it did.
+    #[must_use]
+    pub fn refused(&self) -> Option<String> {
+        lock(&self.bell).refused().map(str::to_owned)
+    }
+
+    /// The run directory.
+    #[must_use]
+    pub fn run_dir(&self) -> &Path {
+        &self.config.run_dir
+    }
+
+    /// Wakes the listener, if one lives. Returns whether one does.
+    pub fn ring(&self) -> bool {
+        lock(&self.bell).ring()
+    }
+}
+
+impl LaneQueue {
+    fn new(lane: MappedLane, number: usize) -> Self {
+        Self {
+            writer: Writer::new(lane),
+            number,
+            next_seq: 1,
+            pending: Drops::default(),
+            named: 0,
+            soft_limit: 0,
+            told_at: None,
+        }
+    }
+
+    /// Numbers, stamps and publishes a record that [`RecordEncoder`] made.
+    ///
+    /// # Errors
+    /// The reason for which the record was dropped. It is counted, and reported in band as soon
+    /// as there is room.
+    #[inline]
+    pub fn record(
+        &mut self,
+        lanes: &Lanes,
+        record: &mut Vec<u8>,
+        urgent: bool,
+        callsite: CallsiteOf<'_>,
+    ) -> Result<(), DropReason> {
+        let number = lanes.callsites.number(&lanes.segment, callsite);
+        if number == 0
+            && let CallsiteOf::Static(_, define) = callsite
+        {
+            carry_definition(record, define);
+        }
+        let len = frame::HEADER_LEN + record.len();
+        // Relaxed: a new name is told soon enough; who must tell it reads it under its lock.
+        let is_due = self.named != lanes.names.load(Ordering::Relaxed) || self.pending.total() > 0;
+        if is_due || self.writer.filled() + len as u64 > self.soft_limit {
+            self.prepare(lanes, len, urgent)?;
+        }
+        let seq = self.take_seq();
+        record::seal(record, seq, stamp::now(), number);
+        self.fill(Kind::Record, record);
+        self.publish(lanes);
+        Ok(())
+    }
+
+    /// Makes room, and puts what is due before the next record.
+    #[cold]
+    fn prepare(&mut self, lanes: &Lanes, len: usize, urgent: bool) -> Result<(), DropReason> {
+        let names = lanes.names.load(Ordering::Acquire);
+        let name = (self.named != names).then(|| lock(&lanes.name).clone());
+        let name_len = name.as_ref().map_or(0, |name| frame::HEADER_LEN + 1 + name.len());
+        let gap_len = if self.pending.total() > 0 { frame::HEADER_LEN + Gap::LEN } else { 0 };
+        if let Err(reason) = self.make_room(lanes, len + name_len + gap_len, urgent) {
+            self.pending.0[reason as usize] += 1;
+            lanes.segment.count_drops(reason, 1);
+            return Err(reason);
+        }
+        if let Some(name) = name {
+            let mut body = Vec::new();
+            Name { name: &name }.encode(&mut body);
+            self.fill(Kind::Name, &body);
+            self.named = names;
+        }
+        self.report_gap();
+        Ok(())
+    }
+
+    /// Reports a gap that is due, if there is room for it. For lanes that nobody writes to.
+    fn settle(&mut self, lanes: &Lanes) {
+        let len = frame::HEADER_LEN + Gap::LEN;
+        if self.pending.total() > 0 && self.writer.has_room(len, LANE_CAPACITY as u64) {
+            self.report_gap();
+            self.publish(lanes);
+        }
+    }
+
+    fn report_gap(&mut self) {
+        let count = self.pending.total();
+        if count == 0 {
+            return;
+        }
+        let first_seq = self.next_seq;
+        self.next_seq += count;
+        let gap =
+            Gap { seq: self.next_seq - 1, stamp: stamp::now(), first_seq, drops: self.pending };
+        let mut body = Vec::with_capacity(Gap::LEN);
+        gap.encode(&mut body);
+        self.fill(Kind::Gap, &body);
+        self.pending = Drops::default();
+    }
+
+    const fn take_seq(&mut self) -> u64 {
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        seq
+    }
+
+    #[inline]
+    fn fill(&mut self, kind: Kind, body: &[u8]) {
+        self.writer.fill(&frame::header(kind, body.len()));
+        self.writer.fill(body);
+    }
+
+    #[inline]
+    fn publish(&mut self, lanes: &Lanes) {
+        let published = self.writer.publish();
+        if published.reader_looks_away {
+            self.wake_listener(lanes);
+        }
+    }
+
+    #[cold]
+    fn wake_listener(&self, lanes: &Lanes) {
+        lanes.segment.mark_active(self.number);
+        lanes.ring();
+    }
+
+    /// Waits until `len` bytes fit, as far as policy and budget allow.
+    fn make_room(&mut self, lanes: &Lanes, len: usize, urgent: bool) -> Result<(), DropReason> {
+        let limit = if urgent { LANE_CAPACITY as u64 } else { OPEN };
+        let used = self.writer.look();
+        let tail = self.writer.filled() - used;
+        if used + len as u64 > HALF {
+            self.soft_limit = tail + OPEN;
+            // The listener may nap while nothing presses.
+            if self.told_at.replace(tail) != Some(tail) {
+                self.wake_listener(lanes);
+            }
+        } else {
+            self.soft_limit = tail + HALF;
+        }
+        if self.writer.has_room(len, limit) {
+            lanes.outage.end();
+            return Ok(());
+        }
+        self.wait_for_room(lanes, len, limit)
+    }
+
+    fn wait_for_room(&mut self, lanes: &Lanes, len: usize, limit: u64) -> Result<(), DropReason> {
+        // What is published but the due frames of this call is nobody's; a lane that is empty and
+        // has no room for them never will.
+        if len as u64 > limit {
+            return Err(DropReason::Full);
+        }
+        let mut is_alive = !lanes.outage.is_spent() && lanes.ring();
+        while let Some(slice) = lanes.outage.slice(SLICE) {
+            self.writer.wait(slice.len());
+            slice.end();
+            if self.writer.has_room(len, limit) {
+                lanes.outage.end();
+                return Ok(());
+            }
+            is_alive = lanes.ring();
+        }
+        Err(if is_alive { DropReason::Full } else { lanes.reason_of_outage() })
+    }
+}
+
+impl Lanes {
+    /// Why a record is dropped that nothing waits for.
+    fn reason_of_outage(&self) -> DropReason {
+        if lock(&self.bell).is_connected() { DropReason::Full } else { DropReason::NoListener }
+    }
+}
+
+/// Writes a callsite's definition into the record where the table has no room for it.
+#[cold]
+fn carry_definition(record: &mut Vec<u8>, define: &dyn Fn(&mut Vec<u8>)) {
+    let mut definition = Vec::new();
+    define(&mut definition);
+    RecordEncoder::append_definition(record, &definition);
+}
+
+/// Locks; nothing here panics while a lock is held, and what it guards stays usable.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,217 @@
+//! A segment's memory: a file, mapped, whose other end may be anybody.
+//!
+//! This is the protocol's one room for `unsafe`. The rules of the house: words are only ever
+//! reached as atomics, bytes are only ever copied in or out and never referred to, and every
+//! offset comes from [`super::layout`], whose sum is the mapping's length.
+//!
+//! What this module can't promise is that the file stays as long as the mapping: a peer that
+//! truncates it makes the next access a SIGBUS. A worker's own file is truncated by nobody but
+//! its user; the listener guards its accesses.
+
+#![allow(unsafe_code, reason = "memory that is shared with other processes has no safe form")]
+
+use std::ffi::c_void;
+use std::io;
+use std::num::NonZeroUsize;
+use std::os::fd::AsFd;
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::time::Duration;
+
+use nix::libc;
+use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, munmap};
+
+use super::layout;
+use crate::lane::Place;
+use crate::limits::LANE_CAPACITY;
+
+/// A mapped segment.
+#[derive(Debug)]
+pub(super) struct Memory {
+    start: NonNull<u8>,
+}
+
+// SAFETY: the mapping belongs to no thread, and all access goes through atomics and copies.
+unsafe impl Send for Memory {}
+// SAFETY: as above.
+unsafe impl Sync for Memory {}
+
+impl Memory {
+    /// Maps a segment's file, also where it is shorter than a whole segment: those pages are
+    /// there once the file has grown.
+    pub(super) fn map(file: impl AsFd) -> io::Result<Self> {
+        let length = NonZeroUsize::new(layout::SEGMENT_BYTES).ok_or(io::ErrorKind::InvalidInput)?;
+        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: a new mapping at an address of the kernel's choice touches no memory in use.
+        let start = unsafe { mmap(None, length, protection, MapFlags::MAP_SHARED, file, 0) }?;
+        Ok(Self { start: start.cast() })
+    }
+
+    /// Keeps the mapping out of forked children: a child that wrote to its parent's lanes would
+    /// be a second writer; without the mapping it can't.
+    pub(super) fn keep_from_children(&self) {
+        // SAFETY: the advice concerns this mapping alone, and takes nothing from this process.
+        let advised =
+            unsafe { madvise(self.start.cast(), layout::SEGMENT_BYTES, MmapAdvise::MADV_DONTFORK) };
+        debug_assert!(advised.is_ok(), "the kernel knows the advice since 2.6.16");
+    }
+
+    /// Brings pages in before they are used, so that no call pays for them. An older kernel
+    /// (before 5.14) refuses, and brings them in one by one.
+    pub(super) fn populate(&self, at: usize, len: usize) {
+        debug_assert!(at + len <= layout::SEGMENT_BYTES);
+        // SAFETY: the range is within the mapping.
+        let start = unsafe { self.start.as_ptr().add(at) };
+        // SAFETY: populating changes no byte; the range is mapped and backed by its file.
+        unsafe { libc::madvise(start.cast::<c_void>(), len, libc::MADV_POPULATE_WRITE) };
+    }
+
+    /// The addresses of the mapping.
+    pub(super) fn range(&self) -> std::ops::Range<usize> {
+        let start = self.start.as_ptr().addr();
+        start..start + layout::SEGMENT_BYTES
+    }
+
+    /// The 64-bit word at an offset.
+    pub(super) fn word(&self, at: usize) -> &AtomicU64 {
+        debug_assert!(at + 8 <= layout::SEGMENT_BYTES && at.is_multiple_of(8));
+        // SAFETY: the offset is within the mapping.
+        let word = unsafe { self.start.as_ptr().add(at) }.cast::<AtomicU64>();
+        // SAFETY: the word is aligned, as the mapping is by pages and the offset by eight, lives
+        // as long as the mapping that `self` keeps, and is only reached as an atomic.
+        unsafe { &*word }
+    }
+
+    fn half_word(&self, at: usize) -> &AtomicU32 {
+        debug_assert!(at + 4 <= layout::SEGMENT_BYTES && at.is_multiple_of(4));
+        // SAFETY: the offset is within the mapping.
+        let word = unsafe { self.start.as_ptr().add(at) }.cast::<AtomicU32>();
+        // SAFETY: as for `word`, aligned by four.
+        unsafe { &*word }
+    }
+
+    pub(super) fn copy_in(&self, at: usize, bytes: &[u8]) {
+        debug_assert!(at + bytes.len() <= layout::SEGMENT_BYTES);
+        // SAFETY: the range is within the mapping.
+        let to = unsafe { self.start.as_ptr().add(at) };
+        // SAFETY: the target is mapped for writing, and no reference into it exists anywhere.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
+    }
+
+    /// Copies bytes out. Whatever a peer writes meanwhile, the copy is just bytes.
+    pub(super) fn copy_out(&self, at: usize, out: &mut [u8]) {
+        debug_assert!(at + out.len() <= layout::SEGMENT_BYTES);
+        // SAFETY: the range is within the mapping.
+        let from = unsafe { self.start.as_ptr().add(at) };
+        // SAFETY: the source is mapped for reading; the target is this caller's own.
+        unsafe { ptr::copy_nonoverlapping(from, out.as_mut_ptr(), out.len()) };
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: nothing refers to the mapping any more: lanes keep it alive as long as they do.
+        let _ = unsafe { munmap(self.start.cast(), layout::SEGMENT_BYTES) };
+    }
+}
+
+/// One lane of a mapped segment.
+#[derive(Clone, Debug)]
+pub struct MappedLane {
+    memory: Arc<Memory>,
+    control: usize,
+    bytes: usize,
+}
+
+const MASK: u64 = LANE_CAPACITY as u64 - 1;
+const _: () = assert!(LANE_CAPACITY.is_power_of_two());
+
+impl MappedLane {
+    pub(super) const fn new(memory: Arc<Memory>, lane: usize) -> Self {
+        Self { memory, control: layout::control(lane), bytes: layout::lane(lane) }
+    }
+
+    /// The place in the ring, and how far it is to the end.
+    #[allow(clippy::cast_possible_truncation, reason = "masked to less than a lane")]
+    const fn place(at: u64) -> (usize, usize) {
+        let place = (at & MASK) as usize;
+        (place, LANE_CAPACITY - place)
+    }
+}
+
+impl Place for MappedLane {
+    type Counter = AtomicU64;
+    type Flag = AtomicU32;
+
+    #[inline]
+    fn head(&self) -> &AtomicU64 {
+        self.memory.word(self.control + layout::HEAD)
+    }
+
+    #[inline]
+    fn tail(&self) -> &AtomicU64 {
+        self.memory.word(self.control + layout::TAIL)
+    }
+
+    #[inline]
+    fn quiet(&self) -> &AtomicU32 {
+        self.memory.half_word(self.control + layout::QUIET)
+    }
+
+    #[inline]
+    fn waiting(&self) -> &AtomicU32 {
+        self.memory.half_word(self.control + layout::WAITING)
+    }
+
+    fn capacity(&self) -> u64 {
+        LANE_CAPACITY as u64
+    }
+
+    #[inline]
+    fn copy_in(&self, at: u64, bytes: &[u8]) {
+        let (place, to_end) = Self::place(at);
+        if bytes.len() <= to_end {
+            self.memory.copy_in(self.bytes + place, bytes);
+        } else {
+            let (first, rest) = bytes.split_at(to_end);
+            self.memory.copy_in(self.bytes + place, first);
+            self.memory.copy_in(self.bytes, &rest[..rest.len().min(LANE_CAPACITY)]);
+        }
+    }
+
+    fn copy_out(&self, at: u64, out: &mut [u8]) {
+        let (place, to_end) = Self::place(at);
+        let (first, rest) = out.split_at_mut(to_end.min(out.len()));
+        self.memory.copy_out(self.bytes + place, first);
+        let rest_len = rest.len().min(LANE_CAPACITY);
+        self.memory.copy_out(self.bytes, &mut rest[..rest_len]);
+    }
+
+    fn park(&self, at_most: Duration) {
+        let timeout = libc::timespec {
+            tv_sec: libc::time_t::try_from(at_most.as_secs()).unwrap_or(libc::time_t::MAX),
+            tv_nsec: libc::c_long::from(at_most.subsec_nanos().cast_signed()),
+        };
+        // Never the PRIVATE flag: the other side is another process.
+        // SAFETY: the word is mapped and aligned, the timeout outlives the call; any error means
+        // that the caller looks again.
+        unsafe {
+            libc::syscall(
+                libc::SYS_futex,
+                self.waiting().as_ptr(),
+                libc::FUTEX_WAIT,
+                1_u32,
+                ptr::from_ref(&timeout),
+            )
+        };
+    }
+
+    fn unpark(&self) {
+        // SAFETY: the word is mapped and aligned; a lane has one writer, but a scribbled word may
+        // have gathered others, who look again and sleep again.
+        unsafe {
+            libc::syscall(libc::SYS_futex, self.waiting().as_ptr(), libc::FUTEX_WAKE, i32::MAX)
+        };
+    }
+}
