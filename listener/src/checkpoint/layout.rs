@@ -9,8 +9,8 @@
 //! | 5, 6 | extents and advances of the intent |
 //! | 7 | 1 = a part of the batch goes where nobody can look later |
 //! | 8 .. | extents: file slot, offset, length |
-//! | .. | advances: queue slot, position, records written, 1 = ends |
-//! | .. | queue slots: taken, identity (2), position, written, pid and uid, start time, name |
+//! | .. | advances: queue slot, position, records written, tail, 1 = ends |
+//! | .. | queue slots: taken, identity (2), position, written, pid and uid, start time, tail, lane, name |
 //! | .. | file slots: taken, device, inode, path |
 
 use fleetlog_protocol::limits::NAME_MAX;
@@ -29,11 +29,14 @@ pub(super) const INTENT_UNSEEN: usize = 7;
 pub(super) const INTENT: [usize; 4] = [INTENT_EXTENTS, INTENT_ADVANCES, INTENT_UNSEEN, INTENT_OPEN];
 
 pub(super) const EXTENT_WORDS: usize = 3;
-pub(super) const ADVANCE_WORDS: usize = 4;
+pub(super) const ADVANCE_WORDS: usize = 5;
 pub(super) const NAME_WORDS: usize = NAME_MAX.div_ceil(8);
-pub(super) const QUEUE_WORDS: usize = 8 + NAME_WORDS;
+pub(super) const QUEUE_WORDS: usize = QUEUE_NAME + 1 + NAME_WORDS;
 pub(super) const QUEUE_POSITION: usize = 3;
 pub(super) const QUEUE_WRITTEN: usize = 4;
+pub(super) const QUEUE_TAIL: usize = 7;
+pub(super) const QUEUE_LANE: usize = 8;
+pub(super) const QUEUE_NAME: usize = 9;
 pub(super) const FILE_WORDS: usize = 128;
 /// The longest path of a log file, in bytes.
 pub(super) const PATH_MAX: usize = (FILE_WORDS - 4) * 8;
@@ -49,7 +52,7 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// 76 KiB: fits beside everything else on the smallest run directories.
+    /// 82 KiB: fits beside everything else on the smallest run directories.
     pub(super) const SMALLEST: Self = Self { queues: 256, files: 16 };
 
     /// The layout of a state, if this version wrote it.

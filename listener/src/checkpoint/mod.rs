@@ -14,8 +14,8 @@
 //!   batch went into a pipe
 //! ```
 //!
-//! A queue is anything with an identity and a position: a socket's position is the last sequence
-//! number in the files. The state lives in one mapped file of the run directory and holds no
+//! A queue is anything with an identity and a position, the last sequence number in the files; a
+//! lane has a tail as well, the bytes of it that are in the files. The state lives in one mapped file of the run directory and holds no
 //! record; it grows by being replaced as a whole. It covers the death of processes, not the loss
 //! of the machine.
 
@@ -60,6 +60,10 @@ pub(crate) struct QueueState {
     pub(crate) uid: u32,
     /// When the process started, in the kernel's ticks; 0 = unknown.
     pub(crate) start_time: u64,
+    /// Bytes of the lane that are in the files; 0 for a socket's queue.
+    pub(crate) tail: u64,
+    /// The lane, from 1; 0 = a socket's queue.
+    pub(crate) lane: u32,
     pub(crate) name: String,
 }
 
@@ -77,6 +81,7 @@ pub(crate) struct Advance {
     pub(crate) queue: QueueSlot,
     pub(crate) position: u64,
     pub(crate) written: u64,
+    pub(crate) tail: u64,
     /// The queue ends with this batch and is forgotten.
     pub(crate) ends: bool,
 }
@@ -205,7 +210,8 @@ impl Checkpoint {
             self.memory.store(at, advance.queue.0 as u64);
             self.memory.store(at + 1, advance.position);
             self.memory.store(at + 2, advance.written);
-            self.memory.store(at + 3, u64::from(advance.ends));
+            self.memory.store(at + 3, advance.tail);
+            self.memory.store(at + 4, u64::from(advance.ends));
             at += layout::ADVANCE_WORDS;
         }
         self.memory.store(layout::INTENT_EXTENTS, extents.len() as u64);
@@ -221,6 +227,7 @@ impl Checkpoint {
             let at = self.layout.queue(advance.queue.0);
             self.memory.store(at + layout::QUEUE_POSITION, advance.position);
             self.memory.store(at + layout::QUEUE_WRITTEN, advance.written);
+            self.memory.store(at + layout::QUEUE_TAIL, advance.tail);
             if advance.ends {
                 self.memory.store(at, 0);
             }
@@ -294,8 +301,12 @@ impl Checkpoint {
             pid: low_half(owner),
             uid: low_half(owner >> 32),
             start_time: word(6),
-            name: String::from_utf8_lossy(&self.load_bytes(at + 7, layout::NAME_WORDS))
-                .into_owned(),
+            tail: word(layout::QUEUE_TAIL),
+            lane: low_half(word(layout::QUEUE_LANE)),
+            name: String::from_utf8_lossy(
+                &self.load_bytes(at + layout::QUEUE_NAME, layout::NAME_WORDS),
+            )
+            .into_owned(),
         }
     }
 
@@ -307,13 +318,15 @@ impl Checkpoint {
         self.memory.store(at + layout::QUEUE_WRITTEN, state.written);
         self.memory.store(at + 5, u64::from(state.pid) | u64::from(state.uid) << 32);
         self.memory.store(at + 6, state.start_time);
+        self.memory.store(at + layout::QUEUE_TAIL, state.tail);
+        self.memory.store(at + layout::QUEUE_LANE, u64::from(state.lane));
         self.write_name(at, &state.name);
         // Last: a slot that is taken is complete.
         self.memory.store(at, 1);
     }
 
     fn write_name(&self, queue: usize, name: &str) {
-        self.store_bytes(queue + 7, bounded_name(name).as_bytes());
+        self.store_bytes(queue + layout::QUEUE_NAME, bounded_name(name).as_bytes());
     }
 
     /// Bytes behind a word with their length.

@@ -83,7 +83,8 @@ impl Checkpoint {
                     queue: QueueSlot(queue.min(self.layout.queues - 1)),
                     position: self.memory.load(at + 1),
                     written: self.memory.load(at + 2),
-                    ends: self.memory.load(at + 3) != 0,
+                    tail: self.memory.load(at + 3),
+                    ends: self.memory.load(at + 4) != 0,
                 }
             })
             .collect()

@@ -16,6 +16,8 @@ fn state(number: u128) -> QueueState {
         pid: 7,
         uid: 8,
         start_time: 9,
+        tail: 11,
+        lane: 12,
         name: format!("worker {number}"),
     }
 }
@@ -33,7 +35,7 @@ fn interrupted(folder: &Path, before: &str, after: &str) -> (PathBuf, Advance) {
     let (mut checkpoint, _) = Checkpoint::open(folder).expect("a checkpoint");
     let queue = checkpoint.add_queue(&state(1)).expect("a queue");
     let file = checkpoint.add_file(&path, identity).expect("a file");
-    let advance = Advance { queue, position: 5, written: 5, ends: false };
+    let advance = Advance { queue, position: 5, written: 5, tail: 6, ends: false };
     let extent = Extent { file, offset: before.len() as u64, len: 5 };
     checkpoint.open_intent(&[extent], &[advance], false);
     fs::write(&path, format!("{before}{after}")).expect("the write");
@@ -87,7 +89,7 @@ fn an_ended_queue_is_forgotten_with_its_last_batch() {
     let folder = tempfile::tempdir().expect("a folder");
     let (mut checkpoint, _) = Checkpoint::open(folder.path()).expect("a checkpoint");
     let queue = checkpoint.add_queue(&state(1)).expect("a queue");
-    checkpoint.store_positions(&[Advance { queue, position: 3, written: 3, ends: true }]);
+    checkpoint.store_positions(&[Advance { queue, position: 3, written: 3, tail: 4, ends: true }]);
     assert!(checkpoint.queues().is_empty());
 }
 
@@ -99,7 +101,13 @@ fn the_state_grows_without_forgetting_anything() {
     for number in 1..=1000 {
         let slot = checkpoint.add_queue(&state(number)).expect("a queue");
         let position = u64::try_from(number).expect("small");
-        checkpoint.store_positions(&[Advance { queue: slot, position, written: 1, ends: false }]);
+        checkpoint.store_positions(&[Advance {
+            queue: slot,
+            position,
+            written: 1,
+            tail: 2,
+            ends: false,
+        }]);
     }
     for _ in 0..100 {
         checkpoint.add_file(&path, identity).expect("a file");
@@ -113,6 +121,7 @@ fn the_state_grows_without_forgetting_anything() {
         assert_eq!(u128::from(queue.position), queue.id.0);
         assert_eq!(queue.name, format!("worker {}", queue.id.0));
         assert_eq!((queue.pid, queue.uid, queue.start_time), (7, 8, 9));
+        assert_eq!((queue.tail, queue.lane), (2, 12));
     }
 }
 
@@ -123,7 +132,7 @@ fn a_state_that_grows_under_an_open_intent_keeps_it() {
     let (mut checkpoint, _) = Checkpoint::open(folder.path()).expect("a checkpoint");
     let queue = checkpoint.add_queue(&state(1)).expect("a queue");
     let file = checkpoint.add_file(&path, identity).expect("a file");
-    let advance = Advance { queue, position: 5, written: 5, ends: false };
+    let advance = Advance { queue, position: 5, written: 5, tail: 6, ends: false };
     checkpoint.open_intent(&[Extent { file, offset: 4, len: 5 }], &[advance], false);
     for number in 2..=600 {
         checkpoint.add_queue(&state(number)).expect("a queue");
@@ -145,7 +154,7 @@ fn a_batch_that_went_into_a_pipe_as_well_is_written_again() {
     let (mut checkpoint, _) = Checkpoint::open(folder.path()).expect("a checkpoint");
     let queue = checkpoint.add_queue(&state(1)).expect("a queue");
     let file = checkpoint.add_file(&path, identity).expect("a file");
-    let advance = Advance { queue, position: 5, written: 5, ends: false };
+    let advance = Advance { queue, position: 5, written: 5, tail: 6, ends: false };
     checkpoint.open_intent(&[Extent { file, offset: 4, len: 5 }], &[advance], true);
     drop(checkpoint);
     let (checkpoint, recovery) = Checkpoint::open(folder.path()).expect("a checkpoint");

@@ -1,31 +1,33 @@
-//! The merge: records of many connections in the order of their stamps.
+//! The merge: records of many connections and lanes in the order of their stamps.
 //!
-//! A connection's own stamps never go back, so the merge only compares the fronts. Its cost
-//! grows with the connections that have something to say, not with those that are there.
+//! A source's own stamps never go back, so the merge only compares the fronts. Its cost grows
+//! with the sources that have something to say, not with those that are there.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::sync::Arc;
 
 use fleetlog_protocol::DecodeError;
 use fleetlog_protocol::callsite::Callsite;
 use fleetlog_protocol::frame::Kind;
 use fleetlog_protocol::message::Gap;
-use fleetlog_protocol::record::{Record, stamp_of};
+use fleetlog_protocol::record::Record;
 use fleetlog_protocol::stamp::Stamp;
 
 use super::Drain;
 use super::notice::Notice;
 use super::queues::QueueIndex;
 use crate::format::Line;
-use crate::intake::{Offence, Token, WorkerLink};
-use crate::sink::{SinkError, SinkMask, Sinks};
+use crate::intake::{Offence, Source};
+use crate::sink::SinkError;
 
-/// What became of a connection's front.
+/// What became of a source's front.
 enum Step {
-    /// It was used; the connection moved on.
+    /// It was used; the source moved on.
     Used,
-    /// The sender is at fault.
-    Offence(Offence),
+    /// Something must be looked at first: numbers are missing before it, it is a gap report, or it
+    /// can't be read.
+    Special,
 }
 
 impl Drain {
@@ -34,28 +36,27 @@ impl Drain {
         // A token that was closed in a round that failed may have been given out again since.
         self.active.sort_unstable();
         self.active.dedup();
-        let mut fronts = BinaryHeap::new();
-        for token in self.active.clone() {
-            if let Some(stamp) = self.front(token, cutoff) {
-                fronts.push(Reverse((stamp, token)));
+        let connections = self.active.iter().map(|token| Source::Connection(*token));
+        let lanes = self.news.iter().map(|lane| Source::Lane(*lane));
+        let sources: Vec<Source> = connections.chain(lanes).collect();
+        let mut fronts = BinaryHeap::with_capacity(sources.len());
+        for source in sources {
+            if let Some(stamp) = self.front(source, cutoff) {
+                fronts.push(Reverse((stamp, source)));
             }
         }
-        while let Some(Reverse((mut stamp, token))) = fronts.pop() {
-            // While a connection's next record is still the oldest of all, the heap can rest.
+        while let Some(Reverse((_, source))) = fronts.pop() {
+            // While a source's next record is still the oldest of all, the heap can rest.
             let bound = fronts.peek().map_or(cutoff, |Reverse((stamp, _))| *stamp);
             loop {
-                match self.emit(token, stamp)? {
-                    Step::Used => {}
-                    Step::Offence(offence) => {
-                        self.offend(token, &offence);
-                        break;
-                    }
+                if matches!(self.emit(source)?, Step::Special) {
+                    self.emit_special(source)?;
                 }
                 self.commit_if_full()?;
-                match self.front(token, cutoff) {
-                    Some(next) if next <= bound => stamp = next,
+                match self.front(source, cutoff) {
+                    Some(next) if next <= bound => {}
                     Some(next) => {
-                        fronts.push(Reverse((next, token)));
+                        fronts.push(Reverse((next, source)));
                         break;
                     }
                     None => break,
@@ -65,114 +66,160 @@ impl Drain {
         Ok(())
     }
 
-    /// The stamp of a connection's next record, if it is not later than the cut-off.
-    fn front(&mut self, token: Token, cutoff: Stamp) -> Option<Stamp> {
-        let connection = self.intake.get(token)?;
+    /// The stamp of a source's next record, if it is not later than the cut-off.
+    fn front(&mut self, source: Source, cutoff: Stamp) -> Option<Stamp> {
         let sinks = &self.sinks;
         let interested = |callsite: &Callsite| sinks.interested(callsite.level, &callsite.target);
-        match connection.next_stamp(interested) {
+        match self.intake.next_stamp(source, interested) {
             Ok(stamp) => stamp.filter(|stamp| *stamp <= cutoff),
             Err(offence) => {
-                self.offend(token, &offence);
+                self.offend_source(source, &offence);
                 None
             }
         }
     }
 
-    /// Puts the front of a connection into the batch.
-    fn emit(&mut self, token: Token, stamp: Stamp) -> Result<Step, SinkError> {
-        let Some(connection) = self.intake.get(token) else { return Ok(Step::Used) };
-        let Some((frame, link)) = connection.front() else { return Ok(Step::Used) };
-        let (index, len) = (link.queue, frame.len);
-        let Some(queue) = self.queues.get(index) else { return Ok(Step::Used) };
-        let position = queue.position;
-        let Some((seq, _)) = stamp_of(frame.body) else { return Ok(Step::Used) };
-
-        if seq <= position {
+    /// Puts the front of a source into the batch.
+    fn emit(&mut self, source: Source) -> Result<Step, SinkError> {
+        let Self { intake, queues, sinks, checkpoint, clock, totals, .. } = self;
+        let Some(speaker) = intake.speaker(source) else { return Ok(Step::Used) };
+        let Some((front, body)) = speaker.feed.front() else { return Ok(Step::Used) };
+        let Some(queue) = queues.get_mut(speaker.queue) else { return Ok(Step::Used) };
+        if front.seq <= queue.position {
             // It was sent again because its acknowledgement was lost, not because it was.
-            self.totals.doubles += u64::from(frame.kind == Kind::Record);
-            connection.advance(len, stamp);
+            totals.doubles += u64::from(front.kind == Kind::Record);
+            speaker.feed.advance();
+            queue.move_tail(speaker.feed);
+            queues.mark_dirty(speaker.queue);
             return Ok(Step::Used);
         }
-        self.queues.rename(index, &link.name, &self.checkpoint);
-        if frame.kind == Kind::Gap {
-            let gap = match Gap::decode(frame.body) {
-                Ok(gap) => gap,
-                Err(error) => return Ok(Step::Offence(error.into())),
-            };
-            self.expect(index, gap.first_seq, stamp)?;
-            self.take_gap(index, &gap, stamp)?;
-            if let Some(connection) = self.intake.get(token) {
-                connection.advance(len, stamp);
-            }
-            return Ok(Step::Used);
+        if front.kind != Kind::Record || front.seq != queue.position + 1 {
+            return Ok(Step::Special);
         }
-        if seq > position + 1 {
-            self.expect(index, seq, stamp)?;
-        }
-        self.write_record(token, index, stamp)
-    }
-
-    fn write_record(
-        &mut self,
-        token: Token,
-        index: QueueIndex,
-        stamp: Stamp,
-    ) -> Result<Step, SinkError> {
-        let Some(connection) = self.intake.get(token) else { return Ok(Step::Used) };
-        let Some((frame, link)) = connection.front() else { return Ok(Step::Used) };
-        let Some(queue) = self.queues.get_mut(index) else { return Ok(Step::Used) };
-        let mut inline = None;
-        let (record, callsite, sinks) = match read(frame.body, link, &self.sinks, &mut inline) {
-            Ok(read) => read,
-            Err(offence) => return self.skip_unreadable(token, index, stamp, &offence),
+        let Ok(record) = Record::decode(body) else { return Ok(Step::Special) };
+        let inline;
+        let (callsite, mask) = match record.definition {
+            None => match speaker.callsites.get(record.callsite) {
+                Some(known) => (&known.callsite, known.sinks),
+                None => return Ok(Step::Special),
+            },
+            Some(definition) => match Callsite::decode(definition) {
+                Ok(callsite) => {
+                    inline = callsite;
+                    (&inline, sinks.interested(record.level, &inline.target))
+                }
+                Err(_) => return Ok(Step::Special),
+            },
         };
-        self.sinks.prepare(sinks, &link.name, queue.pid, &mut self.checkpoint)?;
+        if usize::from(record.fields().names()) > callsite.fields.len() {
+            return Ok(Step::Special);
+        }
+        queue.take_name(speaker.name, checkpoint);
+        sinks.prepare(mask, speaker.name, queue.pid, checkpoint)?;
         let line = Line {
             record: &record,
             callsite,
-            worker: &link.name,
+            worker: speaker.name,
             pid: queue.pid,
-            lane: 0,
-            time: self.clock.time(stamp),
+            lane: u32::from(speaker.lane),
+            time: clock.time(front.stamp),
         };
-        self.sinks.append(sinks, &line);
-        queue.position = record.seq;
+        sinks.append(mask, &line);
+        queue.position = front.seq;
         queue.written += 1;
-        queue.last_record = stamp;
-        self.totals.written += 1;
-        self.totals.truncated += u64::from(record.original_len.is_some());
-        let len = frame.len;
-        connection.advance(len, stamp);
-        self.queues.mark_dirty(index);
+        queue.last_record = front.stamp;
+        totals.written += 1;
+        totals.truncated += u64::from(record.original_len.is_some());
+        speaker.feed.advance();
+        queue.move_tail(speaker.feed);
+        queues.mark_dirty(speaker.queue);
         Ok(Step::Used)
+    }
+
+    /// Puts a front into the batch that is more than a record behind its predecessor.
+    fn emit_special(&mut self, source: Source) -> Result<(), SinkError> {
+        let Some(speaker) = self.intake.speaker(source) else { return Ok(()) };
+        let Some((front, body)) = speaker.feed.front() else { return Ok(()) };
+        let (index, stamp) = (speaker.queue, front.stamp);
+        let gap = (front.kind == Kind::Gap).then(|| Gap::decode(body));
+        let name = Arc::clone(speaker.name);
+        if let Some(queue) = self.queues.get_mut(index) {
+            queue.take_name(&name, &self.checkpoint);
+        }
+        match gap {
+            Some(Ok(gap)) => {
+                self.expect(index, gap.first_seq, stamp)?;
+                self.take_gap(source, index, &gap, stamp)?;
+            }
+            Some(Err(error)) => {
+                self.offend_source(source, &error.into());
+                return Ok(());
+            }
+            None => {
+                self.expect(index, front.seq, stamp)?;
+                if matches!(self.emit(source)?, Step::Special) {
+                    // A callsite that is not known yet may stand in the segment's table by now.
+                    self.read_callsites(source);
+                    if matches!(self.emit(source)?, Step::Special) {
+                        self.skip_unreadable(source, index, stamp)?;
+                    }
+                }
+                return Ok(());
+            }
+        }
+        self.leave_behind(source, index);
+        Ok(())
+    }
+
+    fn leave_behind(&mut self, source: Source, index: QueueIndex) {
+        if let Some(speaker) = self.intake.speaker(source) {
+            speaker.feed.advance();
+            if let Some(queue) = self.queues.get_mut(index) {
+                queue.move_tail(speaker.feed);
+            }
+        }
+        self.queues.mark_dirty(index);
+    }
+
+    fn read_callsites(&mut self, source: Source) {
+        let Source::Lane(lane) = source else { return };
+        let Some(segment) = self.intake.segments.lane(lane).map(|lane| lane.segment) else {
+            return;
+        };
+        let sinks = &self.sinks;
+        let interested = |callsite: &Callsite| sinks.interested(callsite.level, &callsite.target);
+        if let Err(offence) = self.intake.segments.read_callsites(segment, interested) {
+            self.offend_source(source, &offence);
+        }
     }
 
     /// Leaves a record out that nobody can read. The frame around it was whole, so that the
     /// records behind it can be; cutting the worker off would only bring it back again.
     fn skip_unreadable(
         &mut self,
-        token: Token,
+        source: Source,
         index: QueueIndex,
         stamp: Stamp,
-        offence: &Offence,
-    ) -> Result<Step, SinkError> {
+    ) -> Result<(), SinkError> {
+        let Some(speaker) = self.intake.speaker(source) else { return Ok(()) };
+        let Some((_, body)) = speaker.feed.front() else { return Ok(()) };
+        let offence = match Record::decode(body) {
+            Err(error) => error.into(),
+            Ok(record) if speaker.callsites.get(record.callsite).is_none() => {
+                Offence::UnknownCallsite(record.callsite)
+            }
+            Ok(_) => DecodeError::Truncated("a callsite's field names").into(),
+        };
         self.prepare_notice(index)?;
-        self.count_offence(offence, Some(token));
-        let Some(queue) = self.queues.get_mut(index) else { return Ok(Step::Used) };
+        self.count_offence_of(source, &offence);
+        let Some(queue) = self.queues.get_mut(index) else { return Ok(()) };
         queue.position += 1;
         queue.missing = queue.missing.saturating_add(1);
         let seq = queue.position;
         self.totals.missing = self.totals.missing.saturating_add(1);
         self.write_notice(index, &Notice::Unreadable { seq }, stamp);
-        self.queues.mark_dirty(index);
-        if let Some(connection) = self.intake.get(token)
-            && let Some((frame, _)) = connection.front()
-        {
-            let len = frame.len;
-            connection.advance(len, stamp);
-        }
-        Ok(Step::Used)
+        self.leave_behind(source, index);
+        Ok(())
     }
 
     /// Notes the numbers between a queue's position and what comes next.
@@ -194,7 +241,13 @@ impl Drain {
         Ok(())
     }
 
-    fn take_gap(&mut self, index: QueueIndex, gap: &Gap, stamp: Stamp) -> Result<(), SinkError> {
+    fn take_gap(
+        &mut self,
+        source: Source,
+        index: QueueIndex,
+        gap: &Gap,
+        stamp: Stamp,
+    ) -> Result<(), SinkError> {
         self.prepare_notice(index)?;
         let notice =
             Notice::Dropped { first_seq: gap.first_seq, last_seq: gap.seq, drops: gap.drops };
@@ -204,6 +257,11 @@ impl Drain {
             queue.dropped.add(gap.drops);
         }
         self.totals.dropped.add(gap.drops);
+        if let Source::Lane(lane) = source
+            && let Some(segment) = self.intake.segments.lane(lane).map(|lane| lane.segment)
+        {
+            self.intake.segments.report(segment, gap.drops);
+        }
         self.queues.mark_dirty(index);
         Ok(())
     }
@@ -231,28 +289,4 @@ impl Drain {
         };
         self.sinks.append(sinks, &line);
     }
-}
-
-/// Decodes a record and finds its callsite, in `inline` where the record carries it.
-fn read<'a>(
-    body: &'a [u8],
-    link: &'a WorkerLink,
-    sinks: &Sinks,
-    inline: &'a mut Option<Callsite>,
-) -> Result<(Record<'a>, &'a Callsite, SinkMask), Offence> {
-    let record = Record::decode(body)?;
-    let (callsite, mask) = match record.definition {
-        Some(definition) => {
-            let callsite = inline.insert(Callsite::decode(definition)?);
-            (&*callsite, sinks.interested(record.level, &callsite.target))
-        }
-        None => match link.callsites.get(&record.callsite) {
-            Some(known) => (&known.callsite, known.sinks),
-            _ => return Err(Offence::UnknownCallsite(record.callsite)),
-        },
-    };
-    if usize::from(record.fields().names()) > callsite.fields.len() {
-        return Err(DecodeError::Truncated("a callsite's field names").into());
-    }
-    Ok((record, callsite, mask))
 }

@@ -9,13 +9,13 @@
 //! tries again, and goes on with the same batch.
 
 mod clock;
+mod lanes;
 mod merge;
 mod notice;
 mod queues;
 mod requests;
 mod status;
 
-use std::collections::HashMap;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,9 @@ use fleetlog_protocol::message::{Drops, Receipt, Welcome};
 use fleetlog_protocol::stamp::{self, Stamp};
 
 use crate::checkpoint::{Checkpoint, Recovery};
-use crate::intake::{Intake, Introduction, Offence, Role, Token, WorkerLink};
+use crate::intake::peer::Peer;
+use crate::intake::segments::LaneIndex;
+use crate::intake::{Callsites, Intake, Introduction, Offence, Role, Source, Token, WorkerLink};
 use crate::options::Options;
 use crate::ownership::Ownership;
 use crate::sink::{SinkError, Sinks};
@@ -67,6 +69,8 @@ struct Totals {
     truncated: u64,
     doubles: u64,
     died: u64,
+    /// Workers that use the socket because they have no lanes.
+    fallbacks: u64,
     offences: std::collections::BTreeMap<&'static str, u64>,
 }
 
@@ -92,6 +96,10 @@ pub(crate) struct Drain {
     requests: Requests,
     /// Connections with bytes that were not looked at, or that wait for a later cut-off.
     active: Vec<Token>,
+    /// Lanes with bytes that are not in a batch.
+    news: Vec<LaneIndex>,
+    /// How long the drain naps while it looks at lanes.
+    nap: Duration,
     trouble: Option<Trouble>,
     /// The cut-off of the last round that heard everybody. A round that is paused hears no
     /// worker: what was logged since then may be an effect whose cause was not received.
@@ -111,9 +119,9 @@ impl Drain {
     ) -> Result<Self, crate::ListenError> {
         report_recovery(recovery);
         let sinks = Sinks::open(&options, &mut checkpoint)?;
-        let intake = Intake::new(&ownership.socket, &wake)?;
+        let intake = Intake::new(&ownership.run_dir, &ownership.socket, &wake)?;
         let queues = Queues::restore(&checkpoint);
-        Ok(Self {
+        let mut drain = Self {
             options,
             ownership,
             wake,
@@ -126,12 +134,16 @@ impl Drain {
             totals: Totals::default(),
             requests: Requests::default(),
             active: Vec::new(),
+            news: Vec::new(),
+            nap: lanes::NAP_SHORTEST,
             trouble: None,
             collected: 0,
             orphan_check: Instant::now(),
             started: Instant::now(),
             worker_seen: false,
-        })
+        };
+        drain.scan()?;
+        Ok(drain)
     }
 
     /// Drains until somebody sends the sentinel, and gives the receipt.
@@ -164,8 +176,12 @@ impl Drain {
         if !self.active.is_empty() || self.requests.waits_for_a_round() {
             return Ok(());
         }
-        let deadline = [self.sinks.sync_due(), Some(self.orphan_check)].into_iter().flatten().min();
-        Ok(self.intake.wait(deadline)?)
+        if self.intake.segments.watches() {
+            return Ok(self.intake.nap(self.nap)?);
+        }
+        let deadlines =
+            [self.sinks.sync_due(), Some(self.orphan_check), self.intake.segments.next_check()];
+        Ok(self.intake.wait(deadlines.into_iter().flatten().min())?)
     }
 
     fn round(&mut self, cutoff: Stamp) -> Result<(), DrainError> {
@@ -182,6 +198,7 @@ impl Drain {
         }
         for token in ready {
             self.introduce(token);
+            self.hear_bell(token);
             if let Some(connection) = self.intake.get(token)
                 && !std::mem::replace(&mut connection.listed, true)
             {
@@ -192,6 +209,7 @@ impl Drain {
             self.offend(token, &Offence::SilentHandshake);
         }
         if !paused {
+            self.look_at_lanes();
             self.collected = cutoff;
         }
         let drained = self.drain(self.collected);
@@ -213,6 +231,7 @@ impl Drain {
         self.finish_ended()?;
         self.look_for_orphans()?;
         self.commit()?;
+        self.finish_lanes()?;
         self.sinks.sync_if_due()
     }
 
@@ -251,10 +270,14 @@ impl Drain {
         };
         let peer = connection.peer;
         match introduction {
-            Introduction::Worker { queue, pid, first_seq, name } => {
+            Introduction::Lanes { pid, segment } => self.take_in_segment(token, peer, pid, segment),
+            Introduction::Worker { queue, pid, first_seq, name, fallback } => {
                 let attached = self.queues.attach(queue, peer, pid, &name, &mut self.checkpoint);
                 match attached {
-                    Ok(index) => self.welcome(token, index, first_seq, &name),
+                    Ok(index) => {
+                        self.note_fallback(index, fallback);
+                        self.welcome(token, index, first_seq, &name);
+                    }
                     Err(error) => {
                         tracing::warn!(pid, uid = peer.uid, %error, "a worker can't be taken in");
                         self.intake.send(token, Kind::Refused, error.to_string().as_bytes());
@@ -279,8 +302,7 @@ impl Drain {
             connection.role = Role::Worker(WorkerLink {
                 queue: index,
                 name: name.into(),
-                callsites: HashMap::new(),
-                defined: 0,
+                callsites: Callsites::default(),
                 goodbye: None,
             });
         }
@@ -319,6 +341,10 @@ impl Drain {
         match &connection.role {
             Role::Unknown => self.count_offence(&Offence::SilentHandshake, Some(token)),
             Role::Command => {}
+            Role::Bell(segment) => {
+                let segment = *segment;
+                self.intake.segments.lost_bell(segment, token);
+            }
             Role::Worker(link) => {
                 let (queue, left) = (link.queue, link.goodbye.is_some());
                 self.prepare_notice(queue)?;
@@ -375,7 +401,13 @@ impl Drain {
         }
         self.sinks.commit(&self.checkpoint, &advances)?;
         let intake = &mut self.intake;
-        self.queues.committed(|token, seq| intake.acknowledge(token, seq));
+        self.queues.committed(|queue| {
+            if let Some(lane) = queue.lane_index {
+                intake.segments.release(lane, queue.tail);
+            } else if let Some(token) = queue.token.filter(|_| queue.position > queue.acked) {
+                intake.acknowledge(token, queue.position);
+            }
+        });
         Ok(())
     }
 
@@ -389,7 +421,7 @@ impl Drain {
         self.intake.send(token, Kind::Refused, offence.to_string().as_bytes());
         let queue = self.intake.get(token).and_then(|connection| match &connection.role {
             Role::Worker(link) => Some(link.queue),
-            Role::Unknown | Role::Command => None,
+            Role::Unknown | Role::Command | Role::Bell(_) => None,
         });
         if let Some(index) = queue {
             // Without the file the line has no place; the diagnostics have told it already.
@@ -403,9 +435,33 @@ impl Drain {
     }
 
     fn count_offence(&mut self, offence: &Offence, token: Option<Token>) {
+        let peer = token.and_then(|token| self.intake.get(token)).map(|connection| connection.peer);
+        self.count_offence_by(offence, peer);
+    }
+
+    fn count_offence_of(&mut self, source: Source, offence: &Offence) {
+        match source {
+            Source::Connection(token) => self.count_offence(offence, Some(token)),
+            Source::Lane(lane) => {
+                let segments = &self.intake.segments;
+                let segment = segments.lane(lane).and_then(|lane| segments.get(lane.segment));
+                let peer = segment.map(|segment| segment.peer);
+                self.count_offence_by(offence, peer);
+            }
+        }
+    }
+
+    /// Cuts a source off for what it did, a connection or a lane.
+    fn offend_source(&mut self, source: Source, offence: &Offence) {
+        match source {
+            Source::Connection(token) => self.offend(token, offence),
+            Source::Lane(lane) => self.put_aside(lane, offence),
+        }
+    }
+
+    fn count_offence_by(&mut self, offence: &Offence, peer: Option<Peer>) {
         let count = self.totals.offences.entry(offence.kind()).or_default();
         *count += 1;
-        let peer = token.and_then(|token| self.intake.get(token)).map(|connection| connection.peer);
         let (pid, uid) = peer.map_or((0, 0), |peer| (peer.pid, peer.uid));
         // A flood of offences must not become a flood of diagnostics: the 1st, 2nd, 4th, 8th ...
         if count.is_power_of_two() {
@@ -424,6 +480,7 @@ impl Drain {
             && self.trouble.is_none()
             && self.active.is_empty()
             && self.queues.iter().all(|queue| queue.links == 0)
+            && self.intake.segments.len() == 0
             && !self.intake.has_strangers()
     }
 

@@ -17,12 +17,14 @@ const NOTICE_MAX: usize = 4096;
 pub(crate) enum Notice {
     /// A worker's process ended without taking leave.
     Died { records: u64 },
-    /// A worker dropped records here and counted them.
+    /// A worker dropped records here and counted them; 0 = it did not live to number them.
     Dropped { first_seq: u64, last_seq: u64, drops: Drops },
     /// Sequence numbers are missing here and nobody said why.
     Missing { first_seq: u64, last_seq: u64 },
     /// A worker sent a record that can't be read; it is left out.
     Unreadable { seq: u64 },
+    /// A worker's lane can't be read from here on.
+    PutAside { lane: u32 },
 }
 
 /// Encodes notices.
@@ -73,8 +75,10 @@ fn encode(notice: &Notice, fields: &mut FieldEncoder<'_>) {
             for (reason, count) in drops.by_reason() {
                 number(reason.as_str(), count);
             }
-            number("first_seq", *first_seq);
-            number("last_seq", *last_seq);
+            if *first_seq > 0 {
+                number("first_seq", *first_seq);
+                number("last_seq", *last_seq);
+            }
             fields.str(message, "the worker dropped records here");
         }
         Notice::Missing { first_seq, last_seq } => {
@@ -86,6 +90,10 @@ fn encode(notice: &Notice, fields: &mut FieldEncoder<'_>) {
         Notice::Unreadable { seq } => {
             number("unreadable_seq", *seq);
             fields.str(message, "the worker sent a record that can't be read");
+        }
+        Notice::PutAside { lane } => {
+            number("lane", u64::from(*lane));
+            fields.str(message, "the worker's lane can't be read from here on");
         }
     }
 }

@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use fleetlog_protocol::limits::CONNECTIONS_PER_UID_MAX;
 use fleetlog_protocol::message::{Drops, QueueId, Receipt, WorkerAccount};
+use fleetlog_protocol::segment::start_time;
 use fleetlog_protocol::stamp::Stamp;
 
 use crate::checkpoint::{Advance, Checkpoint, QueueSlot, QueueState};
-use crate::intake::Token;
-use crate::intake::peer::{self, Peer};
+use crate::intake::peer::Peer;
+use crate::intake::segments::LaneIndex;
+use crate::intake::{Feed, Token};
 
 /// A queue's number while the listener knows it.
 pub(crate) type QueueIndex = usize;
@@ -31,10 +33,18 @@ pub(crate) struct Queue {
     pub(crate) token: Option<Token>,
     pub(crate) links: u32,
     pub(crate) last_record: Stamp,
+    /// Bytes of the lane that are in a batch.
+    pub(crate) tail: u64,
+    /// The lane that it is, from 1; 0 = it comes over a socket.
+    pub(crate) lane: u32,
+    /// Where the lane is in the intake.
+    pub(crate) lane_index: Option<LaneIndex>,
+    /// Why its worker does not use lanes; empty = it was told not to.
+    pub(crate) fallback: Box<str>,
     id: QueueId,
     slot: QueueSlot,
     start_time: u64,
-    acked: u64,
+    pub(crate) acked: u64,
     /// It has spoken to this listener.
     seen: bool,
     dirty: bool,
@@ -44,7 +54,27 @@ pub(crate) struct Queue {
 impl Queue {
     /// Whether the process that logged is still the one it was.
     fn process_lives(&self) -> bool {
-        self.pid == 0 || peer::start_time(self.pid).is_some_and(|start| start == self.start_time)
+        self.pid == 0 || start_time(self.pid).is_some_and(|start| start == self.start_time)
+    }
+
+    /// Takes over what the source has used.
+    #[inline]
+    pub(crate) fn move_tail(&mut self, feed: &Feed) {
+        if self.lane > 0 {
+            self.tail = feed.used();
+        }
+    }
+
+    /// The worker has this name.
+    #[inline]
+    pub(crate) fn take_name(&mut self, name: &Arc<str>, checkpoint: &Checkpoint) {
+        if Arc::ptr_eq(&self.name, name) {
+            return;
+        }
+        if self.name != *name {
+            checkpoint.rename_queue(self.slot, name);
+        }
+        self.name = Arc::clone(name);
     }
 
     fn account(&self) -> WorkerAccount {
@@ -101,7 +131,7 @@ impl Queues {
             }
             Some(index) => index,
             None => {
-                let start_time = peer::start_time(pid).unwrap_or(0);
+                let start_time = start_time(pid).unwrap_or(0);
                 let state = QueueState {
                     id,
                     position: 0,
@@ -109,6 +139,8 @@ impl Queues {
                     pid,
                     uid: peer.uid,
                     start_time,
+                    tail: 0,
+                    lane: 0,
                     name: name.to_owned(),
                 };
                 let slot = checkpoint.add_queue(&state)?;
@@ -124,6 +156,32 @@ impl Queues {
         Ok(index)
     }
 
+    /// The queue of a lane, known or new.
+    pub(crate) fn attach_lane(
+        &mut self,
+        state: &QueueState,
+        checkpoint: &mut Checkpoint,
+    ) -> io::Result<QueueIndex> {
+        let known = self.by_id.get(&state.id).copied();
+        if let Some(index) = known {
+            return match &self.list[index] {
+                Some(queue) if queue.uid == state.uid && queue.lane == state.lane => Ok(index),
+                _ => Err(io::Error::new(
+                    io::ErrorKind::PermissionDenied,
+                    "the lane's identity is another queue's",
+                )),
+            };
+        }
+        let slot = checkpoint.add_queue(state)?;
+        Ok(self.insert(slot, state))
+    }
+
+    /// Lanes that the checkpoint knows and nobody has taken in: their segments are gone.
+    pub(crate) fn without_a_segment(&self) -> Vec<QueueIndex> {
+        let lost = |queue: &Queue| queue.lane > 0 && queue.lane_index.is_none();
+        (0..self.list.len()).filter(|index| self.list[*index].as_ref().is_some_and(lost)).collect()
+    }
+
     fn insert(&mut self, slot: QueueSlot, state: &QueueState) -> QueueIndex {
         let queue = Queue {
             name: state.name.as_str().into(),
@@ -136,6 +194,10 @@ impl Queues {
             token: None,
             links: 0,
             last_record: 0,
+            tail: state.tail,
+            lane: state.lane,
+            lane_index: None,
+            fallback: "".into(),
             id: state.id,
             slot,
             start_time: state.start_time,
@@ -165,16 +227,6 @@ impl Queues {
         self.list.iter().flatten()
     }
 
-    /// The queue has another name.
-    pub(crate) fn rename(&mut self, index: QueueIndex, name: &Arc<str>, checkpoint: &Checkpoint) {
-        if let Some(queue) = self.get_mut(index)
-            && queue.name != *name
-        {
-            queue.name = Arc::clone(name);
-            checkpoint.rename_queue(queue.slot, name);
-        }
-    }
-
     /// The queue moved within the current batch.
     pub(crate) fn mark_dirty(&mut self, index: QueueIndex) {
         if let Some(queue) = self.list.get_mut(index).and_then(Option::as_mut)
@@ -202,29 +254,32 @@ impl Queues {
                 queue: queue.slot,
                 position: queue.position,
                 written: queue.written,
+                tail: queue.tail,
                 ends: queue.ends,
             })
             .collect()
     }
 
-    /// The batch is in the files. Calls back with each connection that should hear of it.
-    pub(crate) fn committed(&mut self, mut acknowledge: impl FnMut(Token, u64)) {
+    /// The batch is in the files. Calls back with each queue that should hear of it.
+    pub(crate) fn committed(&mut self, mut tell: impl FnMut(&Queue)) {
         for index in std::mem::take(&mut self.dirty) {
             let Some(queue) = self.get_mut(index) else { continue };
             queue.dirty = false;
-            if let Some(token) = queue.token.filter(|_| queue.position > queue.acked) {
-                acknowledge(token, queue.position);
-            }
+            tell(queue);
             queue.acked = queue.position;
             if queue.ends {
-                let account = queue.account();
+                // The account of a worker with lanes is kept when its segment ends.
+                let account = (queue.lane == 0).then(|| queue.account());
                 self.by_id.remove(&self.list[index].take().map_or(QueueId(0), |queue| queue.id));
-                self.keep(account);
+                if let Some(account) = account {
+                    self.keep(account);
+                }
             }
         }
     }
 
-    fn keep(&mut self, account: WorkerAccount) {
+    /// Keeps the account of a worker that ended.
+    pub(crate) fn keep(&mut self, account: WorkerAccount) {
         // Enough to name the workers of any fleet that a person reads about one by one.
         if self.ended.len() < 2048 {
             self.ended.push(account);
@@ -234,13 +289,15 @@ impl Queues {
     /// Whether a queue without a connection is worth keeping, because its process lives. The
     /// number of those is bounded: nobody may fill the checkpoint with queues it was cut off from.
     pub(crate) fn may_come_back(&self, index: QueueIndex) -> bool {
-        let waiting = self.iter().filter(|queue| queue.links == 0).count();
+        let waiting = self.iter().filter(|queue| queue.links == 0 && queue.lane == 0).count();
         waiting <= CONNECTIONS_PER_UID_MAX && self.get(index).is_some_and(Queue::process_lives)
     }
 
     /// Queues without a connection whose process is gone.
     pub(crate) fn orphans(&self) -> Vec<QueueIndex> {
-        let orphaned = |queue: &Queue| queue.links == 0 && !queue.ends && !queue.process_lives();
+        let orphaned = |queue: &Queue| {
+            queue.lane == 0 && queue.links == 0 && !queue.ends && !queue.process_lives()
+        };
         (0..self.list.len())
             .filter(|index| self.list[*index].as_ref().is_some_and(orphaned))
             .collect()
@@ -249,6 +306,7 @@ impl Queues {
     /// Adds the accounts of all workers to a receipt.
     pub(crate) fn settle_accounts(&self, receipt: &mut Receipt) {
         receipt.accounts.extend_from_slice(&self.ended);
-        receipt.accounts.extend(self.iter().map(Queue::account));
+        let sockets = self.iter().filter(|queue| queue.lane == 0);
+        receipt.accounts.extend(sockets.map(Queue::account));
     }
 }

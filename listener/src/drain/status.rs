@@ -2,11 +2,12 @@
 
 use fleetlog_protocol::limits::{CONTROL_REPLY_WORKERS_MAX, FRAME_MAX};
 use fleetlog_protocol::message::{Drops, Receipt};
-use fleetlog_protocol::stamp;
+use fleetlog_protocol::stamp::{self, Stamp};
 use serde_json::{Map, Value, json};
 
 use super::Drain;
 use super::queues::Queue;
+use crate::intake::segments::SegmentIndex;
 
 impl Drain {
     /// The state of the fleet as JSON text that fits into a frame: where there are too many
@@ -45,7 +46,10 @@ impl Drain {
             })
             .collect();
         let connected = self.queues.iter().filter(|queue| queue.links > 0).count();
-        let workers: Vec<Value> = self.queues.iter().take(listed).map(worker).collect();
+        let connected = connected + self.intake.segments.len();
+        let lanes = self.intake.segments.iter().filter_map(|(index, _)| self.lane_worker(index));
+        let sockets = self.queues.iter().filter(|queue| queue.lane == 0).map(worker);
+        let workers: Vec<Value> = lanes.chain(sockets).take(listed).collect();
         json!({
             "listener": {
                 "pid": std::process::id(),
@@ -65,6 +69,7 @@ impl Drain {
                 "missing": self.totals.missing,
                 "truncated": self.totals.truncated,
                 "doubles": self.totals.doubles,
+                "fallbacks": self.totals.fallbacks,
                 "offences": self.totals.offences.values().sum::<u64>(),
             },
             "workers": workers,
@@ -96,25 +101,49 @@ impl Drain {
             accounts: Vec::new(),
         };
         self.queues.settle_accounts(&mut receipt);
+        self.settle_lane_accounts(&mut receipt);
         receipt
+    }
+
+    fn lane_worker(&self, index: SegmentIndex) -> Option<Value> {
+        let account = self.lane_account(index)?;
+        let segment = self.intake.segments.get(index)?;
+        Some(json!({
+            "name": &*account.name,
+            "pid": segment.peer.pid,
+            "uid": segment.peer.uid,
+            "connected": segment.bell.is_some(),
+            "transport": "lanes",
+            "fallback": null,
+            "lanes": segment.lanes.len(),
+            "attempted": account.written.saturating_add(account.dropped.total()),
+            "written": account.written,
+            "dropped": drops(&account.dropped),
+            "missing": account.missing,
+            "seconds_since_last": seconds_since(account.last_record),
+        }))
     }
 }
 
 fn worker(queue: &Queue) -> Value {
-    let last = (queue.last_record > 0)
-        .then(|| stamp::now().saturating_sub(queue.last_record) as f64 / 1e9);
     json!({
         "name": &*queue.name,
         "pid": queue.pid,
         "uid": queue.uid,
         "connected": queue.links > 0,
         "transport": "socket",
+        "fallback": (!queue.fallback.is_empty()).then_some(&*queue.fallback),
+        "lanes": 0,
         "attempted": queue.written.saturating_add(queue.dropped.total()),
         "written": queue.written,
         "dropped": drops(&queue.dropped),
         "missing": queue.missing,
-        "seconds_since_last": last,
+        "seconds_since_last": seconds_since(queue.last_record),
     })
+}
+
+fn seconds_since(last: Stamp) -> Option<f64> {
+    (last > 0).then(|| stamp::now().saturating_sub(last) as f64 / 1e9)
 }
 
 fn drops(drops: &Drops) -> Map<String, Value> {

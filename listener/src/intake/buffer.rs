@@ -34,14 +34,19 @@ impl ReadBuffer {
     }
 
     fn append(&mut self, bytes: &[u8], shared: &mut Shared) {
+        self.memory_for(bytes.len(), shared).extend_from_slice(bytes);
+    }
+
+    /// The memory to append `len` bytes to. What was used makes room first.
+    pub(super) fn memory_for(&mut self, len: usize, shared: &mut Shared) -> &mut Vec<u8> {
         if self.memory.capacity() == 0 {
             self.memory = shared.spare.pop().unwrap_or_default();
         }
-        if self.start > 0 && self.memory.len() + bytes.len() > self.memory.capacity() {
+        if self.start > 0 && self.memory.len() + len > self.memory.capacity() {
             self.memory.drain(..self.start);
             self.start = 0;
         }
-        self.memory.extend_from_slice(bytes);
+        &mut self.memory
     }
 
     /// Gives the memory back if all bytes are used, and what is more than the rest needs.

@@ -4,7 +4,6 @@
 //! Whatever is wrong with its bytes is an [`Offence`] that costs this connection alone; the
 //! frames before it count.
 
-use std::collections::HashMap;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,21 +11,21 @@ use std::time::Instant;
 use fleetlog_protocol::DecodeError;
 use fleetlog_protocol::callsite::Callsite;
 use fleetlog_protocol::frame::{self, Kind, PREFACE};
+use fleetlog_protocol::lane::Corrupt;
 use fleetlog_protocol::limits::{CALLSITES_MAX, HANDSHAKE_MAX};
-use fleetlog_protocol::message::{Ack, Goodbye, Hello, Name, QueueId, Request};
-use fleetlog_protocol::record::stamp_of;
+use fleetlog_protocol::message::{Ack, Attach, Goodbye, Hello, Name, QueueId, Request};
+use fleetlog_protocol::segment::FileName;
 use fleetlog_protocol::stamp::{self, Stamp};
 use interprocess::os::unix::uds_local_socket::Stream;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv, send};
 
-use super::buffer::{ReadBuffer, Shared};
+use super::buffer::Shared;
+use super::callsites::Callsites;
+use super::feed::{Feed, Peek};
 use super::peer::Peer;
+use super::segments::SegmentIndex;
 use crate::sink::SinkMask;
-
-/// The bytes of all callsites that one connection may define: 500 each for as many as there may
-/// be, and far more than real programs have.
-const DEFINITIONS_MAX: usize = 8 << 20;
 
 /// What a client did wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +48,12 @@ pub(crate) enum Offence {
     TooManyOfUid(u32),
     #[error("too many connections")]
     TooMany,
+    #[error("a lane can't be read: {0}")]
+    Scribble(#[from] Corrupt),
+    #[error("its segment was truncated")]
+    Truncated,
+    #[error("its segment can't be taken in: {0}")]
+    Segment(String),
     #[error("it holds too much of the listener's memory with callsites or an unfinished frame")]
     Hoarding,
 }
@@ -64,15 +69,9 @@ impl Offence {
             Self::UnknownCallsite(_) | Self::CallsiteNumber(_) => "callsite",
             Self::TooManyOfUid(_) | Self::TooMany => "too_many",
             Self::Hoarding => "hoarding",
+            Self::Scribble(_) | Self::Truncated | Self::Segment(_) => "segment",
         }
     }
-}
-
-/// A callsite as a connection defined it, with the sinks that want its records.
-#[derive(Debug)]
-pub(crate) struct Known {
-    pub(crate) callsite: Callsite,
-    pub(crate) sinks: SinkMask,
 }
 
 /// What a connection turned out to be.
@@ -82,6 +81,8 @@ pub(crate) enum Role {
     Unknown,
     /// A worker's queue.
     Worker(WorkerLink),
+    /// What a worker rings when its lanes have news.
+    Bell(SegmentIndex),
     /// A command that asked something.
     Command,
 }
@@ -92,9 +93,7 @@ pub(crate) struct WorkerLink {
     /// Its place among the listener's queues.
     pub(crate) queue: usize,
     pub(crate) name: Arc<str>,
-    pub(crate) callsites: HashMap<u32, Known>,
-    /// The bytes of all definitions.
-    pub(crate) defined: usize,
+    pub(crate) callsites: Callsites,
     /// The last sequence number that the worker said it used, when it took leave.
     pub(crate) goodbye: Option<u64>,
 }
@@ -102,7 +101,8 @@ pub(crate) struct WorkerLink {
 /// How a connection introduced itself.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Introduction {
-    Worker { queue: QueueId, pid: u32, first_seq: u64, name: String },
+    Worker { queue: QueueId, pid: u32, first_seq: u64, name: String, fallback: String },
+    Lanes { pid: u32, segment: FileName },
     Command(Request),
 }
 
@@ -112,7 +112,7 @@ pub(crate) struct Connection {
     pub(crate) peer: Peer,
     pub(crate) role: Role,
     pub(crate) since: Instant,
-    buffer: ReadBuffer,
+    pub(super) feed: Feed,
     outbox: Vec<u8>,
     /// An acknowledgement that waits until the peer has read what was sent before.
     owed_ack: Option<u64>,
@@ -120,8 +120,6 @@ pub(crate) struct Connection {
     pub(crate) ended: bool,
     /// It is on the drain's list of connections to look at.
     pub(crate) listed: bool,
-    last_stamp: Stamp,
-    read_at: Stamp,
 }
 
 impl AsFd for Connection {
@@ -137,13 +135,11 @@ impl Connection {
             stream,
             role: Role::Unknown,
             since: Instant::now(),
-            buffer: ReadBuffer::default(),
+            feed: Feed::default(),
             outbox: Vec::new(),
             owed_ack: None,
             ended: false,
             listed: false,
-            last_stamp: 0,
-            read_at: 0,
         }
     }
 
@@ -152,8 +148,9 @@ impl Connection {
         let descriptor = self.stream.as_fd().as_raw_fd();
         let mut received = 0;
         while received < limit && !self.ended {
-            let filled = shared
-                .fill(&mut self.buffer, |block| recv(descriptor, block, MsgFlags::MSG_DONTWAIT));
+            let filled = shared.fill(&mut self.feed.buffer, |block| {
+                recv(descriptor, block, MsgFlags::MSG_DONTWAIT)
+            });
             match filled {
                 Ok((0, _)) => self.ended = true,
                 Ok((len, true)) => received += len,
@@ -164,16 +161,16 @@ impl Connection {
                 Err(_) => self.ended = true,
             }
         }
-        if matches!(self.role, Role::Command) {
-            // A command has said all that counts with its request.
-            self.buffer.consume(self.buffer.len());
+        if matches!(self.role, Role::Command | Role::Bell(_)) {
+            // A command has said all that counts with its request, and of a ring only that it came.
+            self.feed.consume(self.feed.buffer.len());
         }
-        self.read_at = stamp::now();
+        self.feed.read_at = stamp::now();
     }
 
     /// Reads how the connection introduces itself, once enough bytes are there.
     pub(crate) fn introduction(&mut self) -> Result<Option<Introduction>, Offence> {
-        let bytes = self.buffer.bytes();
+        let bytes = self.feed.buffer.bytes();
         let seen = bytes.len().min(PREFACE.len());
         if bytes[..seen] != PREFACE[..seen] {
             return Err(DecodeError::NotFleetlog.into());
@@ -197,84 +194,77 @@ impl Connection {
                     pid: hello.pid,
                     first_seq: hello.first_seq,
                     name: hello.name.to_owned(),
+                    fallback: hello.fallback.to_owned(),
                 }
+            }
+            Kind::Attach => {
+                let attach = Attach::decode(frame.body)?;
+                Introduction::Lanes { pid: attach.pid, segment: attach.segment }
             }
             Kind::Request => Introduction::Command(Request::decode(frame.body)?),
             kind => return Err(Offence::Misplaced(kind)),
         };
         let len = PREFACE.len() + frame.len;
-        self.buffer.consume(len);
+        self.feed.consume(len);
         Ok(Some(introduction))
     }
 
     /// Takes in what stands before the next sequenced frame and returns that frame's stamp;
     /// `None` while it is incomplete. `interested` tells which sinks want a callsite.
-    ///
-    /// A connection's stamps never go back, and none is later than its arrival: a clock that
-    /// says otherwise is the sender's invention and must not hold up the others.
-    pub(crate) fn next_stamp(
+    pub(super) fn next_stamp(
         &mut self,
         interested: impl Fn(&Callsite) -> SinkMask,
     ) -> Result<Option<Stamp>, Offence> {
         let Role::Worker(link) = &mut self.role else { return Ok(None) };
         loop {
-            let Some(frame) = frame::take(self.buffer.bytes())? else {
-                return if self.ended && self.buffer.len() > 0 {
+            let Some(peek) = self.feed.peek()? else {
+                return if self.ended && self.feed.buffer.len() > 0 {
                     Err(Offence::Torn)
                 } else {
                     Ok(None)
                 };
             };
-            match frame.kind {
-                kind if kind.is_sequenced() => {
-                    let (_, stamp) = stamp_of(frame.body)
-                        .ok_or(DecodeError::Truncated("a sequence number and a stamp"))?;
-                    let stamp = stamp.min(self.read_at).max(self.last_stamp);
+            let (kind, len) = match peek {
+                Peek::Sequenced(stamp) => {
+                    // Whoever still logs has not left.
+                    link.goodbye = None;
                     return Ok(Some(stamp));
                 }
-                Kind::Callsite => link.define(frame.body, &interested)?,
+                Peek::Other(kind, len) => (kind, len),
+            };
+            let body = self.feed.body(len);
+            match kind {
+                Kind::Callsite => {
+                    let (number, definition) = body
+                        .split_first_chunk()
+                        .ok_or(DecodeError::Truncated("a callsite's number"))?;
+                    let number = u32::from_le_bytes(*number);
+                    link.callsites.define(number, definition, &interested)?;
+                }
                 Kind::Name => {
-                    let Name { name } = Name::decode(frame.body)?;
+                    let Name { name } = Name::decode(body)?;
                     link.name = name.into();
                 }
-                Kind::Goodbye => link.goodbye = Some(Goodbye::decode(frame.body)?.last_seq),
+                Kind::Goodbye => link.goodbye = Some(Goodbye::decode(body)?.last_seq),
                 kind => return Err(Offence::Misplaced(kind)),
             }
-            let len = frame.len;
-            self.buffer.consume(len);
-        }
-    }
-
-    /// The sequenced frame that [`next_stamp`](Self::next_stamp) found, and who sent it.
-    pub(crate) fn front(&self) -> Option<(frame::Frame<'_>, &WorkerLink)> {
-        let Role::Worker(link) = &self.role else { return None };
-        let frame = frame::take(self.buffer.bytes()).ok()??;
-        Some((frame, link))
-    }
-
-    /// Leaves that frame behind.
-    pub(crate) fn advance(&mut self, len: usize, stamp: Stamp) {
-        self.buffer.consume(len);
-        self.last_stamp = stamp;
-        if let Role::Worker(link) = &mut self.role {
-            // Whoever still logs has not left.
-            link.goodbye = None;
+            self.feed.consume(len);
         }
     }
 
     /// Whether the drain has more to do with what was received.
     pub(crate) fn has_more(&self) -> bool {
         matches!(self.role, Role::Worker(_))
-            && !matches!(frame::take(self.buffer.bytes()), Ok(None))
+            && !matches!(frame::take(self.feed.buffer.bytes()), Ok(None))
     }
 
     /// Bytes that were received and not used.
     pub(crate) const fn unused(&self) -> usize {
-        self.buffer.len()
+        self.feed.buffer.len()
     }
 
     pub(crate) fn settle(&mut self, shared: &mut Shared) {
-        self.buffer.settle(shared);
+        self.feed.buffer.settle(shared);
     }
 
     /// Whether the peer has not read yet what was sent to it.
@@ -317,28 +307,5 @@ impl Connection {
         }
         self.outbox.drain(..sent);
         !self.outbox.is_empty() || self.owed_ack.is_some()
-    }
-}
-
-impl WorkerLink {
-    fn define(
-        &mut self,
-        body: &[u8],
-        interested: impl Fn(&Callsite) -> SinkMask,
-    ) -> Result<(), Offence> {
-        let (number, definition) =
-            body.split_first_chunk().ok_or(DecodeError::Truncated("a callsite's number"))?;
-        let number = u32::from_le_bytes(*number);
-        if number == 0 || number as usize > CALLSITES_MAX {
-            return Err(Offence::CallsiteNumber(number));
-        }
-        self.defined += definition.len();
-        if self.defined > DEFINITIONS_MAX {
-            return Err(Offence::Hoarding);
-        }
-        let callsite = Callsite::decode(definition)?;
-        let sinks = interested(&callsite);
-        self.callsites.insert(number, Known { callsite, sinks });
-        Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! Intake: accept, identify, receive.
+//! Intake: accept, identify, receive; and look at the lanes of the workers that were accepted.
 //!
 //! Everything happens in the drain's thread and nothing waits for a client. A drain asks for all
 //! bytes that were sent before its cut-off: new connections are accepted first, then every
@@ -7,25 +7,37 @@
 //! that have not said who they are, and in sum for those that hold unfinished frames.
 
 mod buffer;
+mod callsites;
 mod connection;
+mod feed;
 pub(crate) mod peer;
+pub(crate) mod segments;
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::os::fd::AsFd as _;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fleetlog_protocol::limits::{CONNECTIONS_MAX, CONNECTIONS_PER_UID_MAX, HANDSHAKE_MAX};
 use interprocess::local_socket::traits::Listener as _;
 use interprocess::os::unix::uds_local_socket::Listener as Socket;
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll, ppoll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
+use fleetlog_protocol::callsite::Callsite;
+use fleetlog_protocol::stamp::Stamp;
+
+use crate::sink::SinkMask;
 use crate::wake::Wake;
 use buffer::Shared;
+pub(crate) use callsites::Callsites;
 pub(crate) use connection::{Connection, Introduction, Offence, Role, WorkerLink};
+pub(crate) use feed::Feed;
+use segments::{LaneIndex, Segments};
 
 /// Unfinished frames of all connections together, in bytes.
 const UNFINISHED_MAX: usize = 64 << 20;
@@ -55,6 +67,25 @@ const TOKEN_WAKE: u64 = u64::MAX - 1;
 /// A connection's number while it lives.
 pub(crate) type Token = usize;
 
+/// Where a queue's records come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Source {
+    Connection(Token),
+    Lane(LaneIndex),
+}
+
+/// One queue's end in the intake.
+#[derive(Debug)]
+pub(crate) struct Speaker<'a> {
+    pub(crate) feed: &'a mut Feed,
+    pub(crate) callsites: &'a Callsites,
+    pub(crate) name: &'a Arc<str>,
+    /// Its place among the listener's queues.
+    pub(crate) queue: usize,
+    /// The lane, from 1; 0 = the socket.
+    pub(crate) lane: u16,
+}
+
 /// Why the intake woke up.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Woken {
@@ -77,11 +108,12 @@ pub(crate) struct Intake {
     /// What a kernel buffer can hold of one connection.
     receive_limit: usize,
     accept_again: Option<Instant>,
+    pub(crate) segments: Segments,
 }
 
 impl Intake {
     /// Watches the socket and what wakes the drain.
-    pub(crate) fn new(socket: &Socket, wake: &Wake) -> io::Result<Self> {
+    pub(crate) fn new(run_dir: &Path, socket: &Socket, wake: &Wake) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(socket.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, TOKEN_SOCKET))?;
         for wake in wake.descriptors() {
@@ -99,6 +131,7 @@ impl Intake {
             shared: Shared::new(),
             receive_limit: kernel_buffer(),
             accept_again: None,
+            segments: Segments::new(run_dir)?,
         })
     }
 
@@ -118,6 +151,67 @@ impl Intake {
                 Ok(())
             }
             Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Sleeps so long while lanes are looked at, unless somebody rings or says something.
+    pub(crate) fn nap(&self, at_most: Duration) -> io::Result<()> {
+        let mut watched = [PollFd::new(self.epoll.0.as_fd(), PollFlags::POLLIN)];
+        match ppoll(&mut watched, Some(at_most.into()), None) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// The stamp of a source's next record; `None` = it has none that is complete. `interested`
+    /// tells which sinks want a callsite.
+    #[inline]
+    pub(crate) fn next_stamp(
+        &mut self,
+        source: Source,
+        interested: impl Fn(&Callsite) -> SinkMask,
+    ) -> Result<Option<Stamp>, Offence> {
+        match source {
+            Source::Connection(token) => match self.get(token) {
+                Some(connection) => connection.next_stamp(interested),
+                None => Ok(None),
+            },
+            Source::Lane(lane) => self.segments.next_stamp(lane, &mut self.shared),
+        }
+    }
+
+    /// What the merge needs of a source.
+    #[inline]
+    pub(crate) fn speaker(&mut self, source: Source) -> Option<Speaker<'_>> {
+        match source {
+            Source::Connection(token) => {
+                let connection = self.connections.get_mut(token)?.as_mut()?;
+                let Role::Worker(link) = &connection.role else { return None };
+                Some(Speaker {
+                    feed: &mut connection.feed,
+                    callsites: &link.callsites,
+                    name: &link.name,
+                    queue: link.queue,
+                    lane: 0,
+                })
+            }
+            Source::Lane(lane) => {
+                let (lane, callsites) = self.segments.speaker(lane)?;
+                Some(Speaker {
+                    lane: u16::try_from(lane.number + 1).unwrap_or(0),
+                    feed: &mut lane.feed,
+                    callsites,
+                    name: &lane.name,
+                    queue: lane.queue,
+                })
+            }
+        }
+    }
+
+    /// Gives back the memory that lanes do not need now.
+    pub(crate) fn settle_lanes(&mut self, lanes: &[LaneIndex]) {
+        for lane in lanes {
+            self.segments.settle(*lane, &mut self.shared);
         }
     }
 
@@ -152,7 +246,8 @@ impl Intake {
                         let quiet = EpollFlags::EPOLLIN;
                         set_interest(&self.epoll, connection, token, quiet);
                     }
-                    let waits = paused && matches!(connection.role, Role::Worker(_));
+                    let waits =
+                        paused && matches!(connection.role, Role::Worker(_) | Role::Bell(_));
                     if flags != EpollFlags::EPOLLOUT && !waits {
                         // While nothing is drained, a handshake is all there is room for.
                         let limit = if paused { HANDSHAKE_MAX + 1 } else { self.receive_limit };

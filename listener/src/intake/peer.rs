@@ -23,29 +23,3 @@ impl Peer {
         )
     }
 }
-
-/// When a process started, in the kernel's ticks since boot; `None` = there is no such process.
-///
-/// A pid alone recurs; together with its start time it names one process.
-pub(crate) fn start_time(pid: u32) -> Option<u64> {
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may hold anything; the fields behind the last one are numbers.
-    let behind_name = stat.iter().rposition(|byte| *byte == b')')? + 1;
-    let fields = std::str::from_utf8(&stat[behind_name..]).ok()?;
-    let mut fields = fields.split_ascii_whitespace();
-    let state = fields.next()?;
-    let start = fields.nth(18)?.parse().ok()?;
-    // A zombie runs no more.
-    (state != "Z" && state != "X").then_some(start)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn this_process_has_a_start_time_and_a_dead_one_has_none() {
-        assert!(start_time(std::process::id()).is_some_and(|start| start > 0));
-        assert_eq!(start_time(u32::MAX), None);
-    }
-}

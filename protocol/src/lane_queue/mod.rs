@@ -12,13 +12,13 @@ mod outage;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::frame::{self, Kind};
 use crate::lane::Writer;
-use crate::limits::{LANE_CAPACITY, LANES_MAX, RESERVED_SHARE};
+use crate::limits::{LANE_CAPACITY, LANE_RECORD_MAX, LANES_MAX, RESERVED_SHARE};
 use crate::message::{DropReason, Drops, Gap, Name, bounded_name};
 use crate::record::{self, RecordEncoder};
 use crate::segment::{MappedLane, Segment, SegmentError};
@@ -83,6 +83,8 @@ pub struct Lanes {
     segment: Segment,
     callsites: Callsites,
     bell: Mutex<Bell>,
+    /// Whether the bell heard a refusal, for those who can't take its lock each time.
+    is_refused: AtomicBool,
     outage: Outage,
     name: Mutex<String>,
     /// Counts the names; a lane whose count is older tells the new one before its next record.
@@ -115,7 +117,8 @@ pub struct LaneQueue {
 }
 
 impl Lanes {
-    /// Makes this process's segment, and tells a listener that lives of it.
+    /// Makes this process's segment. The first record tells a listener that lives of it; one that
+    /// starts later finds the file.
     ///
     /// # Errors
     /// Any [`SegmentError`]: the process must log another way.
@@ -132,20 +135,18 @@ impl Lanes {
         let bell = Bell::new(&config, &segment);
         let name = Mutex::new(bounded_name(&config.name).to_owned());
         let shared = LaneQueue::new(lane, SHARED);
-        let lanes = Self {
+        Ok(Self {
             segment,
             callsites: Callsites::new(),
             bell: Mutex::new(bell),
+            is_refused: AtomicBool::new(false),
             outage: Outage::new(config.when_full),
             name,
             names: AtomicU64::new(1),
             idle: Mutex::new(Idle { queues: Vec::new(), allocated: 1 }),
             shared: Mutex::new(shared),
             config,
-        };
-        // A listener that starts later finds the file; one that lives must hear of it.
-        lanes.ring();
-        Ok(lanes)
+        })
     }
 
     /// A lane for the calling thread; `None` = all are taken, use the [shared](Self::shared) one.
@@ -202,6 +203,19 @@ impl Lanes {
         self.segment.tail(lane) >= head
     }
 
+    /// Records before a head that are not in the files.
+    #[must_use]
+    pub fn unwritten(&self, lane: usize, head: u64) -> u64 {
+        let Some(bytes) = self.segment.unreleased(lane, head) else { return 1 };
+        let (mut at, mut count) = (0, 0);
+        while let Ok(Some(frame)) = frame::take(&bytes[at..]) {
+            count += u64::from(frame.kind == Kind::Record);
+            at += frame.len;
+        }
+        // A tail that stands in the middle of a frame is a scribble; something waits all the same.
+        count + u64::from(at < bytes.len())
+    }
+
     /// Reports the gaps of lanes that no thread holds, and notes that this worker leaves on
     /// purpose. What it published needs no waiting for.
     pub fn goodbye(&self) {
@@ -224,6 +238,15 @@ impl Lanes {
         lock(&self.bell).refused().map(str::to_owned)
     }
 
+    /// Whether the listener refused these lanes at least once, as far as was heard by the last
+    /// ring.
+    #[inline]
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        // Relaxed: who wants to know why asks under the lock.
+        self.is_refused.load(Ordering::Relaxed)
+    }
+
     /// The run directory.
     #[must_use]
     pub fn run_dir(&self) -> &Path {
@@ -232,7 +255,12 @@ impl Lanes {
 
     /// Wakes the listener, if one lives. Returns whether one does.
     pub fn ring(&self) -> bool {
-        lock(&self.bell).ring()
+        let mut bell = lock(&self.bell);
+        let is_alive = bell.ring();
+        if bell.refused().is_some() {
+            self.is_refused.store(true, Ordering::Relaxed);
+        }
+        is_alive
     }
 }
 
@@ -281,6 +309,12 @@ impl LaneQueue {
         Ok(())
     }
 
+    /// Counts records that never reached this lane; the gap is reported before its next record.
+    pub fn count_lost(&mut self, lanes: &Lanes, reason: DropReason, count: u64) {
+        self.pending.0[reason as usize] += count;
+        lanes.count_lost(reason, count);
+    }
+
     /// Makes room, and puts what is due before the next record.
     #[cold]
     fn prepare(&mut self, lanes: &Lanes, len: usize, urgent: bool) -> Result<(), DropReason> {
@@ -289,8 +323,7 @@ impl LaneQueue {
         let name_len = name.as_ref().map_or(0, |name| frame::HEADER_LEN + 1 + name.len());
         let gap_len = if self.pending.total() > 0 { frame::HEADER_LEN + Gap::LEN } else { 0 };
         if let Err(reason) = self.make_room(lanes, len + name_len + gap_len, urgent) {
-            self.pending.0[reason as usize] += 1;
-            lanes.segment.count_drops(reason, 1);
+            self.count_lost(lanes, reason, 1);
             return Err(reason);
         }
         if let Some(name) = name {
@@ -401,12 +434,19 @@ impl Lanes {
     }
 }
 
-/// Writes a callsite's definition into the record where the table has no room for it.
+/// The longest record with a definition in it. It fits into the open part of a lane behind a gap
+/// report and a name, as [`crate::limits`] asserts.
+const CARRIED_MAX: usize = 2 * LANE_RECORD_MAX;
+
+/// Writes a callsite's definition into the record where the table has no room for it. One that
+/// is longer than any program's stays out: the record matters more.
 #[cold]
 fn carry_definition(record: &mut Vec<u8>, define: &dyn Fn(&mut Vec<u8>)) {
     let mut definition = Vec::new();
     define(&mut definition);
-    RecordEncoder::append_definition(record, &definition);
+    if record.len() + definition.len() <= CARRIED_MAX {
+        RecordEncoder::append_definition(record, &definition);
+    }
 }
 
 /// Locks; nothing here panics while a lock is held, and what it guards stays usable.

@@ -13,6 +13,7 @@
 //! | 136 | 8 | 1 = the worker left on purpose | worker |
 //! | 256 | 8 | one bit per lane that was published to while the listener looked away | both |
 //! | 384 | 3 x 8 | dropped records, by reason | worker |
+//! | 448 | 3 x 8 | of these, reported in the files | listener |
 //! | 512 | 8 | bytes of the callsite table that are complete | worker |
 //! | 1024 | 1 + 128 | the worker's name when it made the segment | worker |
 //! | 4096 | 64 x 384 | lanes' words: head at 0, tail at 128, quiet at 256, waiting at 260 | both |
@@ -39,6 +40,7 @@ pub(super) const CLAIMED: usize = LINE;
 pub(super) const LEFT: usize = LINE + 8;
 pub(super) const ACTIVE: usize = 2 * LINE;
 pub(super) const DROPS: usize = 3 * LINE;
+pub(super) const REPORTED: usize = DROPS + LINE / 2;
 pub(super) const COMMITTED: usize = 4 * LINE;
 pub(super) const NAME: usize = 8 * LINE;
 

@@ -26,6 +26,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::fcntl::posix_fallocate;
 
+use crate::lane::Place as _;
 use crate::limits::{CALLSITE_TABLE_MAX, LANE_CAPACITY, LANES_MAX, NAME_MAX};
 use crate::message::{DropReason, Drops, QueueId, bounded_name};
 pub use file::{FileName, start_time};
@@ -38,6 +39,9 @@ pub const LANES: &str = "lanes";
 
 /// How much of the callsite table is allocated at a time, in bytes.
 const TABLE_STEP: usize = 16 << 10;
+
+/// How often a lane that its reader releases meanwhile is copied anew.
+const LOOKS_MAX: u32 = 64;
 
 /// Why a process can't have lanes.
 #[derive(Debug, thiserror::Error)]
@@ -135,9 +139,12 @@ impl Segment {
         }
         allocate(&self.file, layout::lane(lane), LANE_CAPACITY)?;
         self.memory.populate(layout::lane(lane), LANE_CAPACITY);
+        let place = MappedLane::new(Arc::clone(&self.memory), lane);
+        // The listener does not know the lane: the first record in it must ring.
+        place.quiet().store(1, Ordering::Relaxed);
         // Release: whoever counts the lane finds it allocated.
         self.memory.word(layout::CLAIMED).fetch_max(lane as u64 + 1, Ordering::Release);
-        Ok(MappedLane::new(Arc::clone(&self.memory), lane))
+        Ok(place)
     }
 
     /// Appends a definition to the callsite table. The caller holds a lock over appends; `at` is
@@ -185,6 +192,24 @@ impl Segment {
 
     fn word_of_lane(&self, lane: usize, word: usize) -> &AtomicU64 {
         self.memory.word(layout::control(lane.min(LANES_MAX - 1)) + word)
+    }
+
+    /// A copy of what a lane holds before a head and its reader has not released; `None` = the
+    /// reader is too busy releasing it.
+    #[must_use]
+    pub fn unreleased(&self, lane: usize, head: u64) -> Option<Vec<u8>> {
+        let place = MappedLane::new(Arc::clone(&self.memory), lane.min(LANES_MAX - 1));
+        for _ in 0..LOOKS_MAX {
+            let tail = self.tail(lane);
+            let len = usize::try_from(head.saturating_sub(tail)).unwrap_or(usize::MAX);
+            let mut bytes = vec![0; len.min(LANE_CAPACITY)];
+            place.copy_out(tail, &mut bytes);
+            // Bytes behind an unmoved tail were not overwritten while they were copied.
+            if self.tail(lane) == tail {
+                return Some(bytes);
+            }
+        }
+        None
     }
 
     /// Counts dropped records where the listener finds them whatever becomes of this process.
@@ -322,6 +347,24 @@ impl ForeignSegment {
             drops.0[reason as usize] = self.memory.word(drop_word(reason)).load(Ordering::Relaxed);
         }
         drops
+    }
+
+    /// Of the drops, those that stand in the files.
+    #[must_use]
+    pub fn reported(&self) -> Drops {
+        let mut drops = Drops::default();
+        for reason in DropReason::ALL {
+            let word = self.memory.word(layout::REPORTED + 8 * reason as usize);
+            drops.0[reason as usize] = word.load(Ordering::Relaxed);
+        }
+        drops
+    }
+
+    /// Notes drops that stand in the files, for the next listener.
+    pub fn set_reported(&self, drops: Drops) {
+        for (reason, count) in drops.0.into_iter().enumerate() {
+            self.memory.word(layout::REPORTED + 8 * reason).store(count, Ordering::Relaxed);
+        }
     }
 
     /// The tail of a lane as its last reader left it.

@@ -1,0 +1,306 @@
+//! Lanes in the drain: taken in, looked at, put aside, and ended with their worker.
+//!
+//! A lane is a queue like a socket's, with an identity, a position and a tail in the checkpoint.
+//! The order in which things end is what keeps every record exactly once: first its lines and
+//! its tail, in one batch; then the file of a dead worker's segment; and only then its queues in
+//! the checkpoint. A listener that is killed in between finds queues without a segment and
+//! forgets them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fleetlog_protocol::frame::Kind;
+use fleetlog_protocol::limits::CONNECTIONS_PER_UID_MAX;
+use fleetlog_protocol::message::{Drops, Receipt, Welcome, WorkerAccount};
+use fleetlog_protocol::segment::{self, FileName};
+use fleetlog_protocol::stamp;
+
+use super::Drain;
+use super::notice::Notice;
+use super::queues::QueueIndex;
+use crate::ListenError;
+use crate::checkpoint::QueueState;
+use crate::intake::peer::Peer;
+use crate::intake::segments::{LaneIndex, SegmentIndex};
+use crate::intake::{Offence, Role, Token};
+use crate::sink::SinkError;
+
+/// How long the drain naps while lanes are looked at: short while they bring something, longer
+/// while they don't. A lane that fills up rings, and so does one that is left alone.
+pub(super) const NAP_SHORTEST: Duration = Duration::from_micros(200);
+const NAP_LONGEST: Duration = Duration::from_millis(5);
+
+/// What a worker with lanes did.
+pub(super) struct LaneAccount {
+    pub(super) written: u64,
+    /// All that it counted; those that the files don't tell of yet.
+    pub(super) dropped: Drops,
+    pub(super) unreported: Drops,
+    pub(super) missing: u64,
+    pub(super) last_record: u64,
+    pub(super) name: Arc<str>,
+}
+
+impl Drain {
+    /// Takes in the segments that are there at start: of workers that live, and of those that
+    /// died while nobody listened.
+    pub(super) fn scan(&mut self) -> Result<(), ListenError> {
+        let mut found = (0_u64, 0_u64);
+        for file in segment::scan(&self.ownership.run_dir)? {
+            match self.intake.segments.open(file, None) {
+                Ok(index) => {
+                    found.0 += 1;
+                    self.take_in_lanes(index);
+                }
+                // Its worker is about to complete it and will ring, or died before it could.
+                Err(_) if segment::is_dead(&self.ownership.run_dir, file) => {
+                    found.1 += 1;
+                    let _ = segment::remove(&self.ownership.run_dir, file);
+                }
+                Err(offence) => tracing::warn!(segment = %file, "{offence}"),
+            }
+        }
+        for queue in self.queues.without_a_segment() {
+            self.queues.end(queue);
+        }
+        if found != (0, 0) {
+            let (segments, unfinished) = found;
+            tracing::info!(segments, unfinished, "segments of workers were found");
+        }
+        Ok(())
+    }
+
+    /// Takes in the segment that a worker's bell names.
+    pub(super) fn take_in_segment(&mut self, token: Token, peer: Peer, pid: u32, file: FileName) {
+        let of_uid = |peer: &Peer| {
+            let segments = self.intake.segments.iter();
+            segments.filter(|(_, segment)| segment.described.uid == peer.uid).count()
+        };
+        // A segment without a bell is as large as one with it.
+        let opened = if of_uid(&peer) >= 4 * CONNECTIONS_PER_UID_MAX {
+            Err(Offence::TooManyOfUid(peer.uid))
+        } else {
+            self.intake.segments.open(file, Some(peer))
+        };
+        let index = match opened {
+            Ok(index) => index,
+            Err(offence) => {
+                tracing::warn!(pid, uid = peer.uid, %offence, "a worker's lanes can't be taken in");
+                self.offend(token, &offence);
+                return;
+            }
+        };
+        let Some(segment) = self.intake.segments.get_mut(index) else { return };
+        let is_new = segment.lanes.is_empty();
+        segment.bell = Some(token);
+        if let Some(connection) = self.intake.get(token) {
+            connection.role = Role::Bell(index);
+        }
+        self.intake.introduced(token);
+        self.worker_seen = true;
+        self.queues.seen += u64::from(is_new);
+        let mut body = Vec::new();
+        Welcome { acked: 0 }.encode(&mut body);
+        self.intake.send(token, Kind::Welcome, &body);
+        self.take_in_lanes(index);
+        self.intake.segments.watch_all(index);
+    }
+
+    /// Looks at the lanes of a worker that rang.
+    pub(super) fn hear_bell(&mut self, token: Token) {
+        let Some(connection) = self.intake.get(token) else { return };
+        if let Role::Bell(index) = connection.role {
+            self.take_in_lanes(index);
+            self.intake.segments.rung(index);
+        }
+    }
+
+    /// Takes in the lanes of a segment that were claimed since the last look.
+    fn take_in_lanes(&mut self, index: SegmentIndex) {
+        for (number, id, tail) in self.intake.segments.unknown_lanes(index) {
+            let Some(segment) = self.intake.segments.get(index) else { return };
+            let state = QueueState {
+                id,
+                position: 0,
+                written: 0,
+                pid: segment.peer.pid,
+                uid: segment.peer.uid,
+                start_time: segment.described.start_time,
+                tail,
+                lane: u32::try_from(number + 1).unwrap_or(0),
+                name: segment.described.name.clone(),
+            };
+            let queue = match self.queues.attach_lane(&state, &mut self.checkpoint) {
+                Ok(queue) => queue,
+                Err(error) => {
+                    tracing::warn!(segment = %segment.file, %error, "a lane can't be taken in");
+                    return;
+                }
+            };
+            let Some((name, tail)) =
+                self.queues.get(queue).map(|queue| (Arc::clone(&queue.name), queue.tail))
+            else {
+                return;
+            };
+            let lane = self.intake.segments.add_lane(index, queue, name, tail);
+            if let Some(queue) = self.queues.get_mut(queue) {
+                queue.lane_index = lane;
+            }
+        }
+    }
+
+    /// Looks at all lanes that may have news. Comes after the connections were heard: whoever
+    /// rang before the cut-off is looked at now.
+    pub(super) fn look_at_lanes(&mut self) {
+        for index in self.intake.segments.look_for_deaths() {
+            // Its bits may say nothing of its last record, if it died before it could ring.
+            self.take_in_lanes(index);
+            self.intake.segments.watch_all(index);
+        }
+        let mut offences = Vec::new();
+        self.news.clear();
+        self.intake.segments.look(&mut self.news, &mut offences);
+        for (lane, offence) in offences {
+            self.put_aside(lane, &offence);
+        }
+        self.nap =
+            if self.news.is_empty() { (self.nap * 2).min(NAP_LONGEST) } else { NAP_SHORTEST };
+    }
+
+    /// Puts a lane aside that can't be read.
+    pub(super) fn put_aside(&mut self, lane: LaneIndex, offence: &Offence) {
+        self.count_offence_of(crate::intake::Source::Lane(lane), offence);
+        self.intake.segments.put_aside(lane, offence);
+        let Some(queue) = self.intake.segments.lane(lane).map(|lane| lane.queue) else { return };
+        let Some(number) = self.queues.get(queue).map(|queue| queue.lane) else { return };
+        // Without the file the line has no place; the diagnostics have told it already.
+        if self.prepare_notice(queue).is_ok() {
+            self.write_notice(queue, &Notice::PutAside { lane: number }, stamp::now());
+        }
+    }
+
+    /// Leaves quiet lanes alone, and ends the segments of dead workers that are drained. Comes
+    /// behind the commit: what was drained is in the files.
+    pub(super) fn finish_lanes(&mut self) -> Result<(), SinkError> {
+        let news = std::mem::take(&mut self.news);
+        self.intake.settle_lanes(&news);
+        self.news = news;
+        let mut offences = Vec::new();
+        self.intake.segments.leave_quiet(&mut offences);
+        for (lane, offence) in offences {
+            self.put_aside(lane, &offence);
+        }
+        for index in self.intake.segments.finished() {
+            self.bury_segment(index)?;
+        }
+        Ok(())
+    }
+
+    fn bury_segment(&mut self, index: SegmentIndex) -> Result<(), SinkError> {
+        let Some(account) = self.lane_account(index) else { return Ok(()) };
+        let Some(segment) = self.intake.segments.get(index) else { return Ok(()) };
+        let queues = self.queues_of(index);
+        let pid = segment.peer.pid;
+        if let Some(first) = queues.first().copied().filter(|_| !segment.is_announced) {
+            self.prepare_notice(first)?;
+            let now = stamp::now();
+            if account.unreported.total() > 0 {
+                let notice =
+                    Notice::Dropped { first_seq: 0, last_seq: 0, drops: account.unreported };
+                self.write_notice(first, &notice, now);
+                self.totals.dropped.add(account.unreported);
+                self.intake.segments.report(index, account.unreported);
+            }
+            if account.written > 0 && !self.intake.segments.has_left(index) {
+                self.totals.died += 1;
+                self.write_notice(first, &Notice::Died { records: account.written }, now);
+            }
+        }
+        if let Some(segment) = self.intake.segments.get_mut(index) {
+            segment.is_announced = true;
+        }
+        // The notices before the file: without it nobody could write them any more.
+        self.commit()?;
+        self.intake.segments.remove(index);
+        for queue in queues {
+            if let Some(queue) = self.queues.get_mut(queue) {
+                queue.lane_index = None;
+            }
+            self.queues.end(queue);
+        }
+        self.queues.keep(WorkerAccount {
+            name: account.name.to_string(),
+            pid,
+            written: account.written,
+            dropped: account.dropped,
+        });
+        self.commit()
+    }
+
+    fn queues_of(&self, index: SegmentIndex) -> Vec<QueueIndex> {
+        let segments = &self.intake.segments;
+        let lanes = segments.get(index).map_or(&[][..], |segment| &segment.lanes);
+        lanes.iter().filter_map(|lane| segments.lane(*lane)).map(|lane| lane.queue).collect()
+    }
+
+    /// What a worker with lanes did until now.
+    pub(super) fn lane_account(&self, index: SegmentIndex) -> Option<LaneAccount> {
+        let segment = self.intake.segments.get(index)?;
+        let (dropped, reported) = self.intake.segments.drops(index);
+        let mut unreported = dropped;
+        for (left, reported) in unreported.0.iter_mut().zip(reported.0) {
+            *left = left.saturating_sub(reported);
+        }
+        let mut account = LaneAccount {
+            written: 0,
+            dropped,
+            unreported,
+            missing: 0,
+            last_record: 0,
+            name: segment.described.name.as_str().into(),
+        };
+        for queue in self.queues_of(index).into_iter().filter_map(|queue| self.queues.get(queue)) {
+            account.written += queue.written;
+            account.missing = account.missing.saturating_add(queue.missing);
+            // The lane that logged last knows the worker's present name.
+            if queue.last_record >= account.last_record && queue.written > 0 {
+                account.last_record = queue.last_record;
+                account.name = Arc::clone(&queue.name);
+            }
+        }
+        Some(account)
+    }
+
+    /// Adds the accounts of workers with lanes to a receipt.
+    pub(super) fn settle_lane_accounts(&self, receipt: &mut Receipt) {
+        for (index, segment) in self.intake.segments.iter() {
+            let Some(account) = self.lane_account(index) else { continue };
+            receipt.dropped.add(account.unreported);
+            receipt.accounts.push(WorkerAccount {
+                name: account.name.to_string(),
+                pid: segment.peer.pid,
+                written: account.written,
+                dropped: account.dropped,
+            });
+        }
+    }
+
+    /// A worker had to use the socket.
+    pub(super) fn note_fallback(&mut self, index: QueueIndex, fallback: String) {
+        if fallback.is_empty() {
+            return;
+        }
+        if let Some(queue) = self.queues.get_mut(index)
+            && queue.fallback.is_empty()
+        {
+            tracing::warn!(
+                worker = &*queue.name,
+                pid = queue.pid,
+                reason = fallback,
+                "a worker logs over the socket because it has no lanes"
+            );
+            queue.fallback = fallback.into();
+            self.totals.fallbacks += 1;
+        }
+    }
+}

@@ -1,0 +1,542 @@
+//! Segments: the lanes of workers, as the listener reads them.
+//!
+//! A segment is found by its worker's bell or by a look into the run directory at start. A lane
+//! with news is looked at in every round; one that stays empty is left alone until its worker
+//! rings, so that idle lanes cost nothing. A segment whose worker is dead and whose lanes are
+//! empty is removed.
+//!
+//! Whatever a worker writes into its segment costs nobody else anything: a lane that can't be
+//! read is put aside, and so is a segment that was truncated.
+
+mod guard;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use fleetlog_protocol::callsite::Callsite;
+use fleetlog_protocol::frame::Kind;
+use fleetlog_protocol::lane::Reader;
+use fleetlog_protocol::message::{Drops, Name, QueueId};
+use fleetlog_protocol::segment::{self, Description, FileName, ForeignSegment, MappedLane};
+use fleetlog_protocol::stamp::{self, Stamp};
+
+use super::buffer::Shared;
+use super::callsites::Callsites;
+use super::feed::{Feed, Peek};
+use super::peer::Peer;
+use super::{Offence, Token};
+use crate::sink::SinkMask;
+use guard::{Missing, within};
+
+/// A segment's number while the listener knows it.
+pub(crate) type SegmentIndex = usize;
+/// A lane's number among all lanes.
+pub(crate) type LaneIndex = usize;
+
+/// How much of a lane is copied out at a time: it is used while it is in the processor's cache.
+const CHUNK: usize = 32 << 10;
+
+/// How long a lane without news is looked at before it is left alone. A worker that logs more
+/// often never has to ring.
+const LOOKS_FOR: Duration = Duration::from_millis(50);
+
+/// How soon after its bell went silent a worker is looked for, at first and at most: a process
+/// that ends closes its descriptors a moment before it is gone.
+const DEATH_CHECK_FIRST: Duration = Duration::from_millis(1);
+const DEATH_CHECK_LONGEST: Duration = Duration::from_secs(1);
+
+/// A worker's segment.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) file: FileName,
+    pub(crate) described: Description,
+    /// Who the kernel says it is; without a bell, who owns the file.
+    pub(crate) peer: Peer,
+    /// The connection that rings for it.
+    pub(crate) bell: Option<Token>,
+    /// Its lanes, in the order of their numbers.
+    pub(crate) lanes: Vec<LaneIndex>,
+    foreign: ForeignSegment,
+    callsites: Callsites,
+    table: Table,
+    dead: bool,
+    /// Its end stands in a batch.
+    pub(crate) is_announced: bool,
+    broken: bool,
+    check_at: Instant,
+    check_pause: Duration,
+    /// Drops that were reported in band.
+    reported: Drops,
+}
+
+/// How far the callsite table was read.
+#[derive(Debug, Default)]
+struct Table {
+    read: usize,
+    bytes: Vec<u8>,
+    defined: u32,
+}
+
+/// A lane.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    pub(crate) segment: SegmentIndex,
+    /// Its number in its segment.
+    pub(crate) number: usize,
+    /// Its place among the listener's queues.
+    pub(crate) queue: usize,
+    pub(crate) name: Arc<str>,
+    pub(crate) feed: Feed,
+    reader: Reader<MappedLane>,
+    /// When it had news.
+    news_at: Instant,
+    is_looked_at: bool,
+    /// It can't be read any more.
+    broken: bool,
+}
+
+/// All segments of a run directory.
+#[derive(Debug)]
+pub(crate) struct Segments {
+    run_dir: PathBuf,
+    list: Vec<Option<Segment>>,
+    lanes: Vec<Option<Lane>>,
+    free_lanes: Vec<LaneIndex>,
+    /// Lanes that are looked at.
+    watched: Vec<LaneIndex>,
+    live: usize,
+}
+
+impl Segments {
+    pub(crate) fn new(run_dir: &Path) -> io::Result<Self> {
+        guard::install()?;
+        Ok(Self {
+            run_dir: run_dir.to_owned(),
+            list: Vec::new(),
+            lanes: Vec::new(),
+            free_lanes: Vec::new(),
+            watched: Vec::new(),
+            live: 0,
+        })
+    }
+
+    /// Maps a segment. Returns its index; a segment that is known already keeps its.
+    pub(crate) fn open(
+        &mut self,
+        file: FileName,
+        peer: Option<Peer>,
+    ) -> Result<SegmentIndex, Offence> {
+        let known = self
+            .list
+            .iter()
+            .position(|known| known.as_ref().is_some_and(|known| known.file == file));
+        let refuse = |why: String| Offence::Segment(why);
+        if let Some(index) = known {
+            let owner = self.list[index].as_ref().map(|known| known.described.uid);
+            return match (peer, owner) {
+                (Some(peer), Some(owner)) if peer.uid != owner => {
+                    Err(refuse(format!("{file} belongs to uid {owner}")))
+                }
+                _ => Ok(index),
+            };
+        }
+        let foreign =
+            ForeignSegment::open(&self.run_dir, file).map_err(|error| refuse(error.to_string()))?;
+        let described = within(&foreign.range(), || foreign.describe())
+            .map_err(|Missing| Offence::Truncated)?
+            .ok_or_else(|| refuse(format!("{file} is not complete, or of another version")))?;
+        let peer = match peer {
+            // Whoever names another user's segment does not speak for it.
+            Some(peer) if peer.uid != described.uid => {
+                return Err(refuse(format!("{file} belongs to uid {}", described.uid)));
+            }
+            Some(peer) if peer.pid != 0 => peer,
+            _ => Peer { pid: described.pid, uid: described.uid },
+        };
+        let index = self.list.iter().position(Option::is_none).unwrap_or(self.list.len());
+        if index == self.list.len() {
+            self.list.push(None);
+        }
+        self.list[index] = Some(Segment {
+            file,
+            described,
+            peer,
+            bell: None,
+            lanes: Vec::new(),
+            reported: within(&foreign.range(), || foreign.reported()).unwrap_or_default(),
+            foreign,
+            callsites: Callsites::default(),
+            table: Table::default(),
+            dead: false,
+            is_announced: false,
+            broken: false,
+            check_at: Instant::now() + DEATH_CHECK_LONGEST,
+            check_pause: DEATH_CHECK_LONGEST,
+        });
+        self.live += 1;
+        Ok(index)
+    }
+
+    pub(crate) fn get(&self, index: SegmentIndex) -> Option<&Segment> {
+        self.list.get(index)?.as_ref()
+    }
+
+    pub(crate) fn get_mut(&mut self, index: SegmentIndex) -> Option<&mut Segment> {
+        self.list.get_mut(index)?.as_mut()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (SegmentIndex, &Segment)> {
+        self.list.iter().enumerate().filter_map(|(index, segment)| Some((index, segment.as_ref()?)))
+    }
+
+    pub(crate) const fn len(&self) -> usize {
+        self.live
+    }
+
+    pub(crate) fn lane(&self, index: LaneIndex) -> Option<&Lane> {
+        self.lanes.get(index)?.as_ref()
+    }
+
+    /// The lanes of a segment that its worker has claimed and the listener does not know yet:
+    /// number, identity and tail of each.
+    pub(crate) fn unknown_lanes(&self, index: SegmentIndex) -> Vec<(usize, QueueId, u64)> {
+        let Some(segment) = self.get(index).filter(|segment| !segment.broken) else {
+            return Vec::new();
+        };
+        let foreign = &segment.foreign;
+        let found = within(&foreign.range(), || {
+            let known = segment.lanes.len();
+            (known..foreign.claimed()).map(|number| (number, foreign.tail(number))).collect()
+        });
+        let found: Vec<(usize, u64)> = found.unwrap_or_default();
+        let identity = segment.described.identity;
+        let queue = |number| ForeignSegment::queue_of(identity, number);
+        found.into_iter().map(|(number, tail)| (number, queue(number), tail)).collect()
+    }
+
+    /// Takes a lane in, the next of its segment, that goes on at `tail`.
+    pub(crate) fn add_lane(
+        &mut self,
+        segment: SegmentIndex,
+        queue: usize,
+        name: Arc<str>,
+        tail: u64,
+    ) -> Option<LaneIndex> {
+        let found = self.list.get_mut(segment)?.as_mut()?;
+        let number = found.lanes.len();
+        let place = found.foreign.lane(number);
+        let reader = within(&found.foreign.range(), || Reader::new(place, tail)).ok()?;
+        let lane = Lane {
+            segment,
+            number,
+            queue,
+            name,
+            feed: Feed::starting_at(tail),
+            reader,
+            news_at: Instant::now(),
+            is_looked_at: false,
+            broken: false,
+        };
+        let index = self.free_lanes.pop().unwrap_or_else(|| {
+            self.lanes.push(None);
+            self.lanes.len() - 1
+        });
+        self.lanes[index] = Some(lane);
+        found.lanes.push(index);
+        self.watch(index);
+        Some(index)
+    }
+
+    /// The worker rang: looks at the lanes that it published to.
+    pub(crate) fn rung(&mut self, index: SegmentIndex) {
+        let Some(segment) = self.get(index).filter(|segment| !segment.broken) else { return };
+        let Ok(active) = within(&segment.foreign.range(), || segment.foreign.take_active()) else {
+            return;
+        };
+        let lanes: Vec<LaneIndex> = segment
+            .lanes
+            .iter()
+            .enumerate()
+            .filter(|(number, _)| active & (1 << number) != 0)
+            .map(|(_, lane)| *lane)
+            .collect();
+        for lane in lanes {
+            self.watch(lane);
+        }
+    }
+
+    /// Looks at a lane from now on.
+    fn watch(&mut self, index: LaneIndex) {
+        let Some(lane) = self.lanes.get_mut(index).and_then(Option::as_mut) else { return };
+        if lane.broken || std::mem::replace(&mut lane.is_looked_at, true) {
+            return;
+        }
+        lane.news_at = Instant::now();
+        self.watched.push(index);
+        if let Some(Some(segment)) = self.list.get(lane.segment) {
+            let _ = within(&segment.foreign.range(), || lane.reader.look_again());
+        }
+    }
+
+    /// Looks at every watched lane: `news` gets those with something to take, `offences` those
+    /// that can't be read.
+    pub(crate) fn look(
+        &mut self,
+        news: &mut Vec<LaneIndex>,
+        offences: &mut Vec<(LaneIndex, Offence)>,
+    ) {
+        for &index in &self.watched {
+            let Some(lane) = self.lanes[index].as_mut() else { continue };
+            let Some(segment) = self.list[lane.segment].as_ref() else { continue };
+            match within(&segment.foreign.range(), || lane.reader.look()) {
+                Ok(Ok(0)) if lane.feed.buffer.len() == 0 => {}
+                Ok(Ok(_)) => news.push(index),
+                Ok(Err(corrupt)) => offences.push((index, corrupt.into())),
+                Err(Missing) => offences.push((index, Offence::Truncated)),
+            }
+        }
+        // After all looks: no honest record that was seen has a later stamp.
+        let read_at = stamp::now();
+        for &index in news.iter() {
+            if let Some(lane) = self.lanes[index].as_mut() {
+                lane.feed.read_at = read_at;
+            }
+        }
+    }
+
+    /// Leaves lanes alone that had no news for long enough. Returns whether any is still
+    /// watched.
+    pub(crate) fn leave_quiet(&mut self, offences: &mut Vec<(LaneIndex, Offence)>) -> bool {
+        let now = Instant::now();
+        let (lanes, list) = (&mut self.lanes, &self.list);
+        self.watched.retain(|&index| {
+            let Some(lane) = lanes[index].as_mut() else { return false };
+            let Some(segment) = list[lane.segment].as_ref() else { return false };
+            if lane.broken {
+                lane.is_looked_at = false;
+                return false;
+            }
+            if now.saturating_duration_since(lane.news_at) < LOOKS_FOR || lane.has_more() {
+                return true;
+            }
+            match within(&segment.foreign.range(), || lane.reader.look_away()) {
+                Ok(Ok(true)) => true,
+                Ok(Ok(false)) => {
+                    lane.is_looked_at = false;
+                    false
+                }
+                Ok(Err(corrupt)) => {
+                    offences.push((index, corrupt.into()));
+                    true
+                }
+                Err(Missing) => {
+                    offences.push((index, Offence::Truncated));
+                    true
+                }
+            }
+        });
+        !self.watched.is_empty()
+    }
+
+    pub(crate) const fn watches(&self) -> bool {
+        !self.watched.is_empty()
+    }
+
+    /// The stamp of a lane's next record; see [`super::Connection::next_stamp`].
+    pub(super) fn next_stamp(
+        &mut self,
+        index: LaneIndex,
+        shared: &mut Shared,
+    ) -> Result<Option<Stamp>, Offence> {
+        let Some(lane) = self.lanes.get_mut(index).and_then(Option::as_mut) else {
+            return Ok(None);
+        };
+        if lane.broken {
+            return Ok(None);
+        }
+        loop {
+            match lane.feed.peek()? {
+                Some(Peek::Sequenced(stamp)) => return Ok(Some(stamp)),
+                Some(Peek::Other(Kind::Name, len)) => {
+                    let Name { name } = Name::decode(lane.feed.body(len))?;
+                    lane.name = name.into();
+                    lane.feed.consume(len);
+                }
+                Some(Peek::Other(kind, _)) => return Err(Offence::Misplaced(kind)),
+                None if lane.reader.waiting() > 0 => {
+                    let Some(Some(segment)) = self.list.get(lane.segment) else { return Ok(None) };
+                    let memory = lane.feed.buffer.memory_for(CHUNK, shared);
+                    within(&segment.foreign.range(), || lane.reader.take(CHUNK, memory))
+                        .map_err(|Missing| Offence::Truncated)?;
+                    lane.news_at = Instant::now();
+                }
+                // A head stands between two frames; a worker that died in between published none.
+                None if lane.feed.buffer.len() > 0 => return Err(Offence::Torn),
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// The parts of a lane that the merge needs, with the callsites of its segment.
+    pub(super) fn speaker(&mut self, index: LaneIndex) -> Option<(&mut Lane, &Callsites)> {
+        let lane = self.lanes.get_mut(index)?.as_mut()?;
+        let segment = self.list.get(lane.segment)?.as_ref()?;
+        Some((lane, &segment.callsites))
+    }
+
+    /// Reads what a segment's callsite table has got since the last time.
+    pub(crate) fn read_callsites(
+        &mut self,
+        index: SegmentIndex,
+        interested: impl Fn(&Callsite) -> SinkMask,
+    ) -> Result<(), Offence> {
+        let Some(segment) = self.list.get_mut(index).and_then(Option::as_mut) else {
+            return Ok(());
+        };
+        let Table { read, bytes, defined } = &mut segment.table;
+        *read = within(&segment.foreign.range(), || segment.foreign.read_callsites(*read, bytes))
+            .map_err(|Missing| Offence::Truncated)?;
+        let mut at = 0;
+        while let Some((length, rest)) = bytes[at..].split_first_chunk() {
+            let length = u32::from_le_bytes(*length) as usize;
+            let Some(definition) = rest.get(..length) else { break };
+            *defined += 1;
+            segment.callsites.define(*defined, definition, &interested)?;
+            at += 4 + length;
+        }
+        bytes.drain(..at);
+        Ok(())
+    }
+
+    /// What a lane published up to here is in the files.
+    pub(crate) fn release(&mut self, index: LaneIndex, tail: u64) {
+        let Some(Some(lane)) = self.lanes.get_mut(index) else { return };
+        let Some(Some(segment)) = self.list.get(lane.segment) else { return };
+        let _ = within(&segment.foreign.range(), || lane.reader.release(tail));
+    }
+
+    /// Gives the memory back that a lane's feed does not need now.
+    pub(crate) fn settle(&mut self, index: LaneIndex, shared: &mut Shared) {
+        if let Some(Some(lane)) = self.lanes.get_mut(index) {
+            lane.feed.buffer.settle(shared);
+        }
+    }
+
+    /// Puts a lane aside that can't be read, or the whole segment where its file was cut.
+    pub(crate) fn put_aside(&mut self, index: LaneIndex, offence: &Offence) {
+        let Some(Some(lane)) = self.lanes.get_mut(index) else { return };
+        lane.broken = true;
+        if !matches!(offence, Offence::Truncated) {
+            return;
+        }
+        let Some(Some(segment)) = self.list.get_mut(lane.segment) else { return };
+        segment.broken = true;
+        for lane in &segment.lanes {
+            if let Some(Some(lane)) = self.lanes.get_mut(*lane) {
+                lane.broken = true;
+            }
+        }
+    }
+
+    /// Drops that the worker counted, and that were reported in band.
+    pub(crate) fn drops(&self, index: SegmentIndex) -> (Drops, Drops) {
+        let Some(segment) = self.get(index) else { return Default::default() };
+        let counted = within(&segment.foreign.range(), || segment.foreign.drops());
+        (counted.unwrap_or_default(), segment.reported)
+    }
+
+    /// Drops were reported in band.
+    pub(crate) fn report(&mut self, index: SegmentIndex, drops: Drops) {
+        if let Some(segment) = self.get_mut(index) {
+            segment.reported.add(drops);
+            let (foreign, reported) = (&segment.foreign, segment.reported);
+            let _ = within(&foreign.range(), || foreign.set_reported(reported));
+        }
+    }
+
+    /// Whether the worker left on purpose.
+    pub(crate) fn has_left(&self, index: SegmentIndex) -> bool {
+        self.get(index).is_some_and(|segment| {
+            within(&segment.foreign.range(), || segment.foreign.has_left()).unwrap_or(false)
+        })
+    }
+
+    /// The bell went silent: its worker may be dead.
+    pub(crate) fn lost_bell(&mut self, index: SegmentIndex, token: Token) {
+        if let Some(segment) = self.get_mut(index)
+            && segment.bell == Some(token)
+        {
+            segment.bell = None;
+            segment.check_pause = DEATH_CHECK_FIRST;
+            segment.check_at = Instant::now();
+        }
+    }
+
+    /// Looks for workers whose bell is silent, and for rings that never came. Returns the
+    /// segments whose worker was found dead.
+    pub(crate) fn look_for_deaths(&mut self) -> Vec<SegmentIndex> {
+        let now = Instant::now();
+        let mut dead = Vec::new();
+        for (index, segment) in self.list.iter_mut().enumerate() {
+            let Some(segment) = segment else { continue };
+            if segment.dead || segment.bell.is_some() || now < segment.check_at {
+                continue;
+            }
+            if segment::is_dead(&self.run_dir, segment.file) {
+                segment.dead = true;
+                dead.push(index);
+            } else {
+                segment.check_pause = (segment.check_pause * 2).min(DEATH_CHECK_LONGEST);
+                segment.check_at = now + segment.check_pause;
+            }
+        }
+        dead
+    }
+
+    /// When [`look_for_deaths`](Self::look_for_deaths) wants to be called next.
+    pub(crate) fn next_check(&self) -> Option<Instant> {
+        let silent = |segment: &&Segment| !segment.dead && segment.bell.is_none();
+        self.list.iter().flatten().filter(silent).map(|segment| segment.check_at).min()
+    }
+
+    /// Looks at every lane of a segment once more.
+    pub(crate) fn watch_all(&mut self, index: SegmentIndex) {
+        let lanes = self.get(index).map(|segment| segment.lanes.clone()).unwrap_or_default();
+        for lane in lanes {
+            self.watch(lane);
+        }
+    }
+
+    /// Segments of dead workers whose lanes are empty.
+    pub(crate) fn finished(&self) -> Vec<SegmentIndex> {
+        let empty =
+            |lane: &LaneIndex| self.lane(*lane).is_none_or(|lane| lane.broken || !lane.has_more());
+        self.iter()
+            .filter(|(_, segment)| segment.dead && segment.lanes.iter().all(empty))
+            .map(|(index, _)| index)
+            .collect()
+    }
+
+    /// Unmaps and removes a segment.
+    pub(crate) fn remove(&mut self, index: SegmentIndex) {
+        let Some(segment) = self.list.get_mut(index).and_then(Option::take) else { return };
+        for lane in &segment.lanes {
+            self.lanes[*lane] = None;
+            self.free_lanes.push(*lane);
+        }
+        self.watched.retain(|lane| !segment.lanes.contains(lane));
+        self.live -= 1;
+        if let Err(error) = segment::remove(&self.run_dir, segment.file) {
+            tracing::warn!(segment = %segment.file, %error, "a drained segment can't be removed");
+        }
+    }
+}
+
+impl Lane {
+    /// Whether something was published that is not in a batch.
+    fn has_more(&self) -> bool {
+        self.reader.waiting() > 0 || self.feed.buffer.len() > 0
+    }
+}
