@@ -104,6 +104,7 @@ struct Totals {
     truncated: u64,
     doubles: u64,
     offences: u64,
+    fallbacks: u64,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -114,6 +115,8 @@ struct Worker {
     uid: u32,
     connected: bool,
     transport: String,
+    /// Why it does not use lanes, although it would.
+    fallback: Option<String>,
     attempted: u64,
     written: u64,
     dropped: BTreeMap<String, u64>,
@@ -146,6 +149,7 @@ impl Fleet {
             parts.push(format!("{DIM}No worker is there.{DIM:#}"));
         } else {
             parts.push(self.worker_table().to_string());
+            parts.extend(self.fallbacks());
         }
         parts.push(self.sink_table().to_string());
         parts.join("\n\n")
@@ -239,6 +243,22 @@ impl Fleet {
             ]);
         }
         table
+    }
+
+    /// Tells once for each reason why workers use the socket although they would use lanes.
+    fn fallbacks(&self) -> Option<String> {
+        let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
+        for reason in self.workers.iter().filter_map(|worker| worker.fallback.as_deref()) {
+            *reasons.entry(reason).or_default() += 1;
+        }
+        let lines: Vec<String> = reasons
+            .into_iter()
+            .map(|(reason, number)| {
+                let workers = things(number, "worker");
+                format!("{WARNING}{workers} over the socket: {}{WARNING:#}", escape(reason))
+            })
+            .collect();
+        (!lines.is_empty()).then(|| lines.join("\n"))
     }
 
     fn sink_table(&self) -> Table {

@@ -13,9 +13,9 @@ use fleetlog_protocol::frame::Kind;
 use fleetlog_protocol::limits::CONNECTIONS_PER_UID_MAX;
 use fleetlog_protocol::message::{Drops, Receipt, Welcome, WorkerAccount};
 use fleetlog_protocol::segment::{self, FileName};
-use fleetlog_protocol::stamp;
+use fleetlog_protocol::stamp::{self, Stamp};
 
-use super::Drain;
+use super::{Drain, DrainError};
 use super::notice::Notice;
 use super::queues::QueueIndex;
 use crate::ListenError;
@@ -194,6 +194,15 @@ impl Drain {
             self.bury_segment(index)?;
         }
         Ok(())
+    }
+
+    /// Before the end: segments whose worker is gone need no next listener. A bell may not have
+    /// told yet of a worker that ended a moment before the sentinel came.
+    pub(super) fn take_leave_of_the_dead(&mut self, cutoff: Stamp) -> Result<(), DrainError> {
+        self.intake.segments.doubt_all();
+        self.look_at_lanes();
+        let drained = self.drain(cutoff);
+        self.note_trouble(drained)
     }
 
     fn bury_segment(&mut self, index: SegmentIndex) -> Result<(), SinkError> {

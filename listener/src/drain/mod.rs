@@ -153,6 +153,7 @@ impl Drain {
             self.round(stamp::now())?;
             let cutoff = self.collected;
             if self.stop_is_due(cutoff) || self.last_worker_is_gone() {
+                self.take_leave_of_the_dead(cutoff)?;
                 return self.end();
             }
             self.answer(cutoff);

@@ -112,7 +112,7 @@ impl Drain {
             "name": &*account.name,
             "pid": segment.peer.pid,
             "uid": segment.peer.uid,
-            "connected": segment.bell.is_some(),
+            "connected": !segment.dead,
             "transport": "lanes",
             "fallback": null,
             "lanes": segment.lanes.len(),

@@ -61,7 +61,8 @@ pub(crate) struct Segment {
     foreign: ForeignSegment,
     callsites: Callsites,
     table: Table,
-    dead: bool,
+    /// Its worker is gone.
+    pub(crate) dead: bool,
     /// Its end stands in a batch.
     pub(crate) is_announced: bool,
     broken: bool,
@@ -474,8 +475,7 @@ impl Segments {
         }
     }
 
-    /// Looks for workers whose bell is silent, and for rings that never came. Returns the
-    /// segments whose worker was found dead.
+    /// Looks for workers whose bell is silent. Returns the segments whose worker was found dead.
     pub(crate) fn look_for_deaths(&mut self) -> Vec<SegmentIndex> {
         let now = Instant::now();
         let mut dead = Vec::new();
@@ -493,6 +493,16 @@ impl Segments {
             }
         }
         dead
+    }
+
+    /// Every worker is looked for with the next call of [`look_for_deaths`](Self::look_for_deaths),
+    /// whatever its bell says.
+    pub(crate) fn doubt_all(&mut self) {
+        let now = Instant::now();
+        for segment in self.list.iter_mut().flatten() {
+            segment.bell = None;
+            segment.check_at = now;
+        }
     }
 
     /// When [`look_for_deaths`](Self::look_for_deaths) wants to be called next.
