@@ -41,6 +41,7 @@ macro_rules! binaries {
 pub struct Fixture {
     folder: TempDir,
     binaries: Binaries,
+    transport: &'static str,
 }
 
 impl Fixture {
@@ -49,7 +50,14 @@ impl Fixture {
     pub fn new(binaries: Binaries) -> Self {
         // Short: a socket's path has 107 bytes.
         let folder = tempfile::Builder::new().prefix("fl").tempdir().expect("a folder");
-        Self { folder, binaries }
+        Self { folder, binaries, transport: "auto" }
+    }
+
+    /// Lets the programs of this fixture log over a transport: `lanes` or `socket`.
+    #[must_use]
+    pub fn over(mut self, transport: &'static str) -> Self {
+        self.transport = transport;
+        self
     }
 
     /// The folder.
@@ -101,6 +109,7 @@ impl Fixture {
         command
             .args(arguments)
             .env("FLEETLOG_RUN_DIR", self.run_dir())
+            .env("FLEETLOG_TRANSPORT", self.transport)
             .env_remove("FLEETLOG_NAME")
             .env_remove("FLEETLOG_LEVEL")
             .env_remove("RUST_LOG");

@@ -16,17 +16,43 @@ use crate::worker::{Settings, Worker};
 /// The environment variable that names the worker.
 pub const NAME_VARIABLE: &str = "FLEETLOG_NAME";
 
+/// The environment variable that says how records travel where the program does not: `auto`,
+/// `lanes` or `socket`.
+pub const TRANSPORT_VARIABLE: &str = "FLEETLOG_TRANSPORT";
+
 /// How records travel to the listener.
+///
+/// A process that can't make lanes, or a thread for whose lane the run directory has no room,
+/// uses the socket with [`Auto`](Self::Auto) and with [`Lanes`](Self::Lanes) alike: a logger does
+/// not fail. It says so once on standard error, and the listener shows the reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Transport {
-    /// The best that both sides have.
+    /// Through lanes, until a listener refuses them; from then on over the socket.
     #[default]
     Auto,
-    /// Through lanes: shared memory in the run directory.
+    /// Through lanes: shared memory in the run directory. Records wait in them while a listener
+    /// refuses them, for one that does not.
     Lanes,
     /// Over the run directory's socket, one send a record.
     Socket,
+}
+
+impl Transport {
+    const NAMES: [(&'static str, Self); 3] =
+        [("auto", Self::Auto), ("lanes", Self::Lanes), ("socket", Self::Socket)];
+
+    /// What the environment says; `Auto` where it says nothing.
+    fn from_environment() -> Result<Self, BuildError> {
+        let value = std::env::var_os(TRANSPORT_VARIABLE).unwrap_or_default();
+        if value.is_empty() {
+            return Ok(Self::Auto);
+        }
+        let known = Self::NAMES.into_iter().find(|(name, _)| value == *name);
+        known
+            .map(|(_, transport)| transport)
+            .ok_or_else(|| BuildError::UnknownTransport(value.to_string_lossy().into_owned()))
+    }
 }
 
 /// A layer can't be built as it was described.
@@ -47,6 +73,12 @@ pub enum BuildError {
         /// The most that the window and the protocol carry.
         most: usize,
     },
+    /// The environment names a transport that there is none.
+    #[error("${TRANSPORT_VARIABLE} is `{0}`, which is no transport: give auto, lanes or socket")]
+    UnknownTransport(
+        /// What the variable holds.
+        String,
+    ),
 }
 
 /// Describes a [`Layer`].
@@ -56,7 +88,7 @@ pub struct Builder {
     run_dir: Option<PathBuf>,
     name: Option<String>,
     when_full: WhenFull,
-    transport: Transport,
+    transport: Option<Transport>,
     window: usize,
     record_max: Option<usize>,
 }
@@ -67,7 +99,7 @@ impl Builder {
             run_dir: None,
             name: None,
             when_full: WhenFull::Block { stall_budget: STALL_BUDGET_DEFAULT },
-            transport: Transport::Auto,
+            transport: None,
             window: WINDOW_DEFAULT,
             record_max: None,
         }
@@ -87,28 +119,31 @@ impl Builder {
         self
     }
 
-    /// What happens when the queue is full; by default it blocks for at most one second per
-    /// outage.
+    /// What happens when a lane, or the socket's window, is full; by default it blocks for at
+    /// most one second per outage.
     pub const fn when_full(mut self, when_full: WhenFull) -> Self {
         self.when_full = when_full;
         self
     }
 
-    /// How records travel.
+    /// How records travel; by default what `$FLEETLOG_TRANSPORT` says, else
+    /// [`Transport::Auto`].
     pub const fn transport(mut self, transport: Transport) -> Self {
-        self.transport = transport;
+        self.transport = Some(transport);
         self
     }
 
-    /// The bytes of records that are kept until the listener has them in its files; 4 MiB by
-    /// default. Memory is used as far as an outage needs it, at most twice this.
+    /// The bytes of records that travel over the socket and are kept until the listener has them
+    /// in its files; 4 MiB by default. Lanes have a size of their own, 256 KiB each. Memory is used as far as an outage needs it, at most twice this.
     pub const fn window(mut self, bytes: usize) -> Self {
         self.window = bytes;
         self
     }
 
-    /// The longest record in bytes; longer ones are truncated and say so. 1 MiB by default, or
-    /// what the window allows.
+    /// The longest record in bytes; longer ones are truncated and say so. With
+    /// [`Transport::Socket`] 1 MiB by default, or what the window allows. With the other
+    /// transports 64 KiB, and never more: a larger limit is brought down to it, for records that
+    /// take the socket in the end as well.
     pub const fn record_max(mut self, bytes: usize) -> Self {
         self.record_max = Some(bytes);
         self
@@ -139,10 +174,14 @@ impl Builder {
         let name = self.name.unwrap_or_else(default_name);
         let name = bounded_name(&name).to_owned();
         debug_assert!(name.len() <= NAME_MAX);
-        let (Transport::Auto | Transport::Lanes | Transport::Socket) = self.transport;
+        let transport = match self.transport {
+            Some(transport) => transport,
+            None => Transport::from_environment()?,
+        };
         let settings = Settings {
             run_dir,
             socket,
+            transport,
             when_full: self.when_full,
             window: self.window,
             record_max,

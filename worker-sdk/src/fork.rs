@@ -62,6 +62,7 @@ fn wiped_page() -> Option<*mut AtomicU64> {
 }
 
 /// The generation of this process: never 0, and never that of an ancestor.
+#[inline]
 pub(crate) fn generation() -> u64 {
     let page = PAGE.load(Ordering::Acquire);
     if page.is_null() {

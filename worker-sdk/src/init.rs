@@ -43,8 +43,9 @@ pub enum InitError {
 ///
 /// Sets a global subscriber: our registry, which survives forks, a filter, and the layer. The
 /// run directory comes from `$FLEETLOG_RUN_DIR`, the worker's name from `$FLEETLOG_NAME`, the
-/// filter from `$FLEETLOG_LEVEL`, else from `$RUST_LOG`, else it is `info`. Records of the `log`
-/// crate come along. There is nothing to hold and nothing to flush.
+/// filter from `$FLEETLOG_LEVEL`, else from `$RUST_LOG`, else it is `info`, the transport from
+/// `$FLEETLOG_TRANSPORT`, else it is [`Transport::Auto`](crate::Transport::Auto). Records of the
+/// `log` crate come along. There is nothing to hold and nothing to flush.
 ///
 /// ```no_run
 /// fn main() -> Result<(), fleetlog_worker::InitError> {

@@ -1,11 +1,10 @@
 //! The layer: from an event of `tracing` to a record in the queue.
 //!
 //! An event is encoded by its own thread into that thread's buffer, together with the fields of
-//! the spans that it is in, and sent under the queue's lock. The layer never filters (that is
-//! for the filters beside it), starts no thread, and never panics by itself; a `Debug` that
-//! panics is the caller's panic, and leaves nothing behind.
+//! the spans that it is in, and handed to the worker. The layer never filters (that is for the
+//! filters beside it), starts no thread, and never panics by itself; a `Debug` that panics is the
+//! caller's panic, and leaves nothing behind.
 
-use std::cell::RefCell;
 use std::fmt;
 
 use fleetlog_protocol::Level;
@@ -20,18 +19,15 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::builder::Builder;
 use crate::registry::{CONTEXT_BLOCKS_MAX, Spans};
+use crate::thread::{self, Caller, ThreadState};
 use crate::visit::{FieldVisitor, Names};
-use crate::worker::{Worker, thread_number};
+use crate::worker::Worker;
 
 /// What one span's fields may hold, in bytes. Every record of the span carries a copy.
 const SPAN_MAX: usize = 16 << 10;
 
 /// A buffer that grew beyond this for one huge record is given back.
 const BUFFER_KEPT: usize = 64 << 10;
-
-thread_local! {
-    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
 
 /// The layer that sends events to the fleet's listener.
 ///
@@ -77,8 +73,13 @@ impl Layer {
     }
 
     /// Encodes an event into `buffer` and sends it.
-    fn send<S>(&self, event: &Event<'_>, context: &Context<'_, S>, buffer: &mut Vec<u8>)
-    where
+    fn send<S>(
+        &self,
+        event: &Event<'_>,
+        context: &Context<'_, S>,
+        thread: Option<&ThreadState>,
+        buffer: &mut Vec<u8>,
+    ) where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
         let metadata = event.metadata();
@@ -88,25 +89,30 @@ impl Layer {
         let source: Option<Metadata<'_>> = None;
 
         let level = level(metadata);
-        let limit = self.worker.settings.record_max;
-        let mut encoder = RecordEncoder::new(buffer, level, limit);
+        let mut encoder = RecordEncoder::new(buffer, level, self.worker.record_max());
         self.encode_scope(event, context, &mut encoder);
         let mut fields = encoder.fields();
         let names = if source.is_some() { Names::InlineWithoutSource } else { Names::Indexed };
         event.record(&mut FieldVisitor { fields: &mut fields, names });
         let (count, missing) = (fields.count(), fields.missing());
-        encoder.finish(thread_number(), count, missing);
+        let caller = Caller::now(thread);
+        encoder.finish(caller.thread_number(), count, missing);
 
         if let Some(source) = source {
             // `log` has one callsite per level; the record itself says where it comes from.
             let mut definition = Vec::new();
             define(&source, false, &mut definition);
             RecordEncoder::append_definition(buffer, &definition);
-            self.worker.send(buffer, level.is_urgent(), CallsiteOf::Inline);
+            self.worker.send(caller, buffer, level.is_urgent(), CallsiteOf::Inline);
         } else {
             let key = std::ptr::from_ref(metadata).addr();
             let definition = |out: &mut Vec<u8>| define(metadata, true, out);
-            self.worker.send(buffer, level.is_urgent(), CallsiteOf::Static(key, &definition));
+            self.worker.send(
+                caller,
+                buffer,
+                level.is_urgent(),
+                CallsiteOf::Static(key, &definition),
+            );
         }
     }
 
@@ -188,17 +194,16 @@ where
         if is_listeners_own(event.metadata().target()) {
             return;
         }
-        let sent = BUFFER.try_with(|buffer| {
-            let Ok(mut buffer) = buffer.try_borrow_mut() else { return false };
-            self.send(event, &context, &mut buffer);
-            buffer.shrink_to(BUFFER_KEPT);
-            true
+        thread::with(|thread| match thread.map(|thread| thread.buffer.try_borrow_mut()) {
+            Some(Ok(mut buffer)) => {
+                self.send(event, &context, thread, &mut buffer);
+                buffer.shrink_to(BUFFER_KEPT);
+            }
+            // A `Debug` that logs comes here while its own event holds the buffer, and a
+            // destructor that logs when the thread's buffer is gone: both are rare and get a
+            // buffer of their own.
+            Some(Err(_)) | None => self.send(event, &context, thread, &mut Vec::new()),
         });
-        // A `Debug` that logs comes here while its own event holds the buffer, and a destructor
-        // that logs when the thread's buffer is gone: both are rare and get a buffer of their own.
-        if sent != Ok(true) {
-            self.send(event, &context, &mut Vec::new());
-        }
     }
 }
 

@@ -1,13 +1,15 @@
 //! fleetlog's worker SDK: a `tracing` layer whose records survive the process that made them.
 //!
 //! The modules in the order of a record's way: `registry` keeps the spans, `layer` takes an
-//! event, `visit` encodes its fields, `worker` sends the record over the queue. Around it:
+//! event, `visit` encodes its fields, `worker` takes the record, `thread` knows the calling
+//! thread's lane, and `process` makes lanes, or a socket queue where there can be none. Around it:
 //! `init` and `builder` set a program up, `fork` gives every process its own state, `fleet` forks
-//! workers, `panic` makes a panic a record.
+//! workers, `panic` makes a panic a record, `say` has the few words of our own.
 //!
 //! It promises: no thread of its own, no panic of its own, a bounded wait, and a count for every
-//! record that it could not take. A child that is forked at any moment, in any thread, logs at
-//! once as itself.
+//! record that it could not take. Over lanes, a record whose call has returned survives whatever
+//! becomes of the process, whether a listener lives or not. A child that is forked at any
+//! moment, in any thread, logs at once as itself.
 //!
 //! ```no_run
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -26,14 +28,17 @@ mod init;
 mod layer;
 mod notice;
 mod panic;
+mod process;
 mod registry;
+mod say;
+mod thread;
 mod visit;
 mod worker;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-pub use builder::{BuildError, Builder, NAME_VARIABLE, Transport};
+pub use builder::{BuildError, Builder, NAME_VARIABLE, TRANSPORT_VARIABLE, Transport};
 pub use fleet::{Ending, Fleet, FleetReport, Outcome};
 pub use fleetlog_protocol::client::ClientError;
 pub use fleetlog_protocol::message::{Drops, Receipt, WorkerAccount};
@@ -76,9 +81,12 @@ pub fn sync(timeout: Duration) -> Result<(), SyncError> {
     }
 }
 
-/// Sends what waits, waits until it is in the files as long as the stall budget allows, and takes
-/// leave from the listener, which otherwise notes that this process died. A process that ends by `exit`, or by returning from `main`, does this by itself; call it
-/// before `_exit`.
+/// Takes leave from the listener, which otherwise notes that this process died. Reports what was
+/// dropped. Records in lanes are safe there and need no waiting; those that went over the socket
+/// are sent, and waited for until they are in the files, as long as the stall budget allows.
+///
+/// A process that ends by `exit`, or by returning from `main`, does this by itself; call it before
+/// `_exit`. Threads may go on logging.
 pub fn goodbye() {
     for worker in Worker::all() {
         worker.goodbye();

@@ -5,7 +5,8 @@ use fleetlog_protocol::callsite::Definition;
 use fleetlog_protocol::record::{FieldEncoder, RecordEncoder};
 use fleetlog_protocol::socket_queue::CallsiteOf;
 
-use crate::worker::{Worker, thread_number};
+use crate::thread::{self, Caller};
+use crate::worker::Worker;
 
 /// Where a notice comes from.
 #[derive(Clone, Copy, Debug)]
@@ -30,12 +31,19 @@ pub(crate) fn send_to(
     fill: impl Fn(&mut FieldEncoder<'_>),
 ) {
     let mut record = Vec::new();
-    let mut encoder = RecordEncoder::new(&mut record, level, worker.settings.record_max);
-    let mut fields = encoder.fields();
-    fill(&mut fields);
-    let (count, missing) = (fields.count(), fields.missing());
-    encoder.finish(thread_number(), count, missing);
-    let mut definition = Vec::new();
+    thread::with(|thread| {
+        let mut encoder = RecordEncoder::new(&mut record, level, worker.record_max());
+        let mut fields = encoder.fields();
+        fill(&mut fields);
+        let (count, missing) = (fields.count(), fields.missing());
+        let caller = Caller::now(thread);
+        encoder.finish(caller.thread_number(), count, missing);
+        RecordEncoder::append_definition(&mut record, &define(level, place));
+        worker.send(caller, &mut record, level.is_urgent(), CallsiteOf::Inline);
+    });
+}
+
+fn define(level: Level, place: Place<'_>) -> Vec<u8> {
     let described = Definition {
         level,
         target: place.target,
@@ -44,7 +52,7 @@ pub(crate) fn send_to(
         line: place.line,
         module_path: None,
     };
+    let mut definition = Vec::new();
     described.encode(std::iter::empty(), &mut definition);
-    RecordEncoder::append_definition(&mut record, &definition);
-    worker.send(&mut record, level.is_urgent(), CallsiteOf::Inline);
+    definition
 }

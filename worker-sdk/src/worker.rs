@@ -1,29 +1,34 @@
 //! The worker: one process's end of a fleet, behind the layer.
 //!
 //! A [`Worker`] belongs to one run directory and lives as long as the program; each process that
-//! comes out of a fork makes a queue of its own under it. Its promises: the calling thread does
-//! all the work, nothing here can panic, a call waits at most the stall budget, and a record that
-//! can't be taken is counted.
+//! comes out of a fork has a [`Process`] of its own under it. Its promises: the calling thread
+//! does all the work, nothing here can panic, a call waits at most the stall budget, and a record
+//! that can't be taken is counted.
 
-use std::cell::Cell;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, TryLockError};
 use std::time::{Duration, Instant};
 
+use fleetlog_protocol::lane_queue::Lanes;
+use fleetlog_protocol::limits::LANE_RECORD_MAX;
 use fleetlog_protocol::message::DropReason;
-use fleetlog_protocol::socket_queue::{
-    CallsiteOf, Config, LinkNumber, SocketQueue, WhenFull, pause,
-};
+use fleetlog_protocol::socket_queue::{CallsiteOf, LinkNumber, SocketQueue, WhenFull, pause};
 
+use crate::builder::Transport;
 use crate::fork::{self, List, PerProcess, Replaceable};
+use crate::process::{Process, Road, lock, release_inherited};
+use crate::thread::{self, Caller, Inside};
 
 /// How long an ending process waits for another of its threads to let go of the queue.
 const EXIT_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How often a waiting call looks again.
 const GLANCE: Duration = Duration::from_millis(1);
+
+/// How often a waiting call rings, so that a listener that came meanwhile hears of the lanes.
+const RING_AGAIN: Duration = Duration::from_millis(50);
 
 /// Every worker of this program, for the calls that mean all of them.
 static WORKERS: List<Worker> = List::new();
@@ -33,6 +38,7 @@ static WORKERS: List<Worker> = List::new();
 pub(crate) struct Settings {
     pub(crate) run_dir: PathBuf,
     pub(crate) socket: PathBuf,
+    pub(crate) transport: Transport,
     pub(crate) when_full: WhenFull,
     pub(crate) window: usize,
     pub(crate) record_max: usize,
@@ -41,18 +47,13 @@ pub(crate) struct Settings {
 pub(crate) struct Worker {
     pub(crate) settings: Settings,
     name: Replaceable<String>,
-    link: LinkNumber,
-    queue: PerProcess<Mutex<SocketQueue>>,
+    /// The connection of the socket queue.
+    pub(crate) socket_link: LinkNumber,
+    /// The connection of the lanes' bell.
+    pub(crate) bell_link: LinkNumber,
+    process: PerProcess<Process>,
+    /// Records that a thread made while it was inside, and that nobody has reported yet.
     reentrant: AtomicU64,
-}
-
-thread_local! {
-    /// Whether this thread is inside of the queue. A record that is made there, by a signal
-    /// handler or an allocator that logs, must not wait for the lock that its own thread holds.
-    static INSIDE: Cell<bool> = const { Cell::new(false) };
-
-    /// The thread's id and the generation in which it was asked for.
-    static THREAD: Cell<(u64, u32)> = const { Cell::new((0, 0)) };
 }
 
 impl fmt::Debug for Worker {
@@ -71,8 +72,9 @@ impl Worker {
         let worker = Self {
             settings,
             name: Replaceable::empty(),
-            link: LinkNumber::new(),
-            queue: PerProcess::new(),
+            socket_link: LinkNumber::new(),
+            bell_link: LinkNumber::new(),
+            process: PerProcess::new(),
             reentrant: AtomicU64::new(0),
         };
         worker.name.set(name);
@@ -91,153 +93,162 @@ impl Worker {
         Self::all().find(|worker| worker.settings.run_dir == run_dir)
     }
 
+    /// The longest record, in bytes. The same whichever way a record takes in the end: a full
+    /// disk must not change what an event looks like.
+    pub(crate) fn record_max(&self) -> usize {
+        match self.settings.transport {
+            Transport::Socket => self.settings.record_max,
+            Transport::Auto | Transport::Lanes => self.settings.record_max.min(LANE_RECORD_MAX),
+        }
+    }
+
+    /// The worker's name in this process.
+    pub(crate) fn name(&self) -> String {
+        self.name.get().cloned().unwrap_or_default()
+    }
+
     /// Sends a finished record. What can't be sent is counted.
     pub(crate) fn send(
         &'static self,
+        caller: Caller<'_>,
         record: &mut Vec<u8>,
         urgent: bool,
         callsite: CallsiteOf<'_>,
     ) {
         let Some(_inside) = Inside::enter() else {
-            // Relaxed: a count that is read by whoever takes the lock next; nothing hangs on it.
+            // Relaxed: a count that is read by whoever sends next; nothing hangs on it.
             self.reentrant.fetch_add(1, Ordering::Relaxed);
             return;
         };
-        let mut queue = lock(self.queue());
-        let lost = self.reentrant.swap(0, Ordering::Relaxed);
-        if lost > 0 {
-            queue.count_lost(DropReason::Reentrant, lost);
-        }
-        // A drop is counted and reported in band; the caller of a log macro can do nothing.
-        let _ = queue.record(record, urgent, callsite);
-        if let Some(why) = queue.refused() {
-            say_refusal(why);
-        }
+        caller.on_road(self, |road| {
+            road.send(self, record, urgent, callsite);
+            // Behind the record during which they were made, so that the gap is in its place.
+            if self.reentrant.load(Ordering::Relaxed) > 0 {
+                road.count_lost(DropReason::Reentrant, self.reentrant.swap(0, Ordering::Relaxed));
+            }
+        });
     }
 
     pub(crate) fn set_name(&'static self, name: &str) {
         self.name.set(name.to_owned());
-        if let Some(queue) = self.queue.existing()
-            && let Some(_inside) = Inside::enter()
-        {
+        let Some(process) = self.process.existing() else { return };
+        let Some(_inside) = Inside::enter() else { return };
+        if let Some(lanes) = process.existing_lanes() {
+            lanes.set_name(name);
+        }
+        if let Some(queue) = process.existing_socket() {
             lock(queue).set_name(name);
         }
     }
 
     /// Waits until everything logged so far is in the files; returns the records that are not.
     pub(crate) fn sync(&'static self, deadline: Instant) -> u64 {
-        let Some(queue) = self.queue.existing() else { return 0 };
+        let Some(process) = self.process.existing() else { return 0 };
         let Some(_inside) = Inside::enter() else { return 0 };
-        let target = lock(queue).last_seq();
+        let mut lanes = process.existing_lanes().map(LanesBehind::new);
+        let socket = process.existing_socket().map(|queue| (queue, lock(queue).last_seq()));
         loop {
-            let acked = {
+            let lanes_wait = lanes.as_mut().is_some_and(LanesBehind::wait_still);
+            let unacked = socket.map_or(0, |(queue, target)| {
                 let mut queue = lock(queue);
                 queue.pump();
-                queue.acked()
-            };
-            if acked >= target || Instant::now() >= deadline {
-                return target.saturating_sub(acked);
+                target.saturating_sub(queue.acked())
+            });
+            if !lanes_wait && unacked == 0 {
+                return 0;
+            }
+            if Instant::now() >= deadline {
+                return unacked + lanes.map_or(0, |lanes| lanes.records());
             }
             pause(GLANCE);
         }
     }
 
-    /// Sends what waits and takes leave from the listener.
+    /// Reports what is due, sends what waits, and takes leave from the listener. What stands in
+    /// lanes is safe there and needs no waiting.
     pub(crate) fn goodbye(&'static self) {
-        let Some(queue) = self.queue.existing() else { return };
+        let Some(process) = self.process.existing() else { return };
         let Some(_inside) = Inside::enter() else { return };
-        let deadline = Instant::now() + EXIT_PATIENCE;
-        loop {
-            match queue.try_lock() {
-                Ok(mut queue) => return queue.goodbye(),
-                Err(TryLockError::Poisoned(queue)) => return queue.into_inner().goodbye(),
-                // The holder may be a thread that an exiting process has ended already.
-                Err(TryLockError::WouldBlock) if Instant::now() >= deadline => return,
-                Err(TryLockError::WouldBlock) => pause(GLANCE),
-            }
+        if let Some(lanes) = process.existing_lanes() {
+            thread::give_back(self);
+            lanes.goodbye();
+        }
+        if let Some(queue) = process.existing_socket() {
+            take_leave(queue);
         }
     }
 
-    fn queue(&'static self) -> &'static Mutex<SocketQueue> {
-        self.queue.get(|| {
-            self.release_inherited_link();
-            Mutex::new(SocketQueue::new(Config {
-                socket: self.settings.socket.clone(),
-                window: self.settings.window,
-                when_full: self.settings.when_full,
-                name: self.name.get().cloned().unwrap_or_default(),
-                fallback: String::new(),
-                link_number: &self.link,
-            }))
-        })
+    /// What this process has of the worker.
+    pub(crate) fn process(&'static self) -> &'static Process {
+        self.process.get(Process::new)
     }
 
-    /// Closes this process's copy of its parent's connection, so that the listener notices when
-    /// the parent is gone.
-    fn release_inherited_link(&self) {
-        if let Some(number) = self.link.take() {
-            fork::close_descriptor(number);
+    /// A way for the records of the calling thread.
+    pub(crate) fn road_of_thread(&'static self) -> Road {
+        self.process().road_of_thread(self)
+    }
+
+    /// A way for the records of a thread that can keep no lane.
+    #[cold]
+    pub(crate) fn road_of_nobody(&'static self) -> Road {
+        self.process().road_of_nobody(self)
+    }
+}
+
+/// Lanes with records that somebody waits for.
+struct LanesBehind<'a> {
+    lanes: &'a Lanes,
+    /// Lanes that are not written up to what was published before the call.
+    heads: Vec<(usize, u64)>,
+    rang_at: Instant,
+}
+
+impl<'a> LanesBehind<'a> {
+    fn new(lanes: &'a Lanes) -> Self {
+        let heads = lanes.heads();
+        lanes.ring();
+        Self { lanes, heads, rang_at: Instant::now() }
+    }
+
+    fn wait_still(&mut self) -> bool {
+        self.heads.retain(|(lane, head)| !self.lanes.is_written(*lane, *head));
+        if !self.heads.is_empty() && self.rang_at.elapsed() >= RING_AGAIN {
+            self.lanes.ring();
+            self.rang_at = Instant::now();
         }
+        !self.heads.is_empty()
+    }
+
+    fn records(&self) -> u64 {
+        self.heads.iter().map(|(lane, head)| self.lanes.unwritten(*lane, *head)).sum()
     }
 }
 
-/// Locks a queue. A panic cannot happen while it is held; should one, the queue is usable still.
-fn lock(queue: &Mutex<SocketQueue>) -> MutexGuard<'_, SocketQueue> {
-    queue.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Says once that the listener does not want this worker. Not through `tracing`: the message
-/// would come back here. Not through Rust's standard error: a child may inherit its lock locked.
-fn say_refusal(why: &str) {
-    static SAID: AtomicBool = AtomicBool::new(false);
-    if !SAID.swap(true, Ordering::Relaxed) {
-        let text = format!("fleetlog: the listener refuses this worker: {why}\n");
-        let _ = nix::unistd::write(std::io::stderr(), text.as_bytes());
+fn take_leave(queue: &Mutex<SocketQueue>) {
+    let deadline = Instant::now() + EXIT_PATIENCE;
+    loop {
+        match queue.try_lock() {
+            Ok(mut queue) => return queue.goodbye(),
+            Err(TryLockError::Poisoned(queue)) => return queue.into_inner().goodbye(),
+            // The holder may be a thread that an exiting process has ended already.
+            Err(TryLockError::WouldBlock) if Instant::now() >= deadline => return,
+            Err(TryLockError::WouldBlock) => pause(GLANCE),
+        }
     }
 }
 
 /// Runs in a child that `fork` made. Only atomics and descriptors may be touched here.
 extern "C" fn in_child() {
     for worker in WORKERS.iter() {
-        worker.release_inherited_link();
+        release_inherited(&worker.socket_link);
+        release_inherited(&worker.bell_link);
+        // The parent's, who reports them.
+        worker.reentrant.store(0, Ordering::Relaxed);
     }
 }
 
 extern "C" fn at_exit() {
     for worker in WORKERS.iter() {
         worker.goodbye();
-    }
-}
-
-/// The kernel's id of this thread, asked for once per thread and process.
-pub(crate) fn thread_number() -> u32 {
-    let generation = fork::generation();
-    let ask = || u32::try_from(nix::unistd::gettid().as_raw()).unwrap_or(0);
-    THREAD
-        .try_with(|thread| {
-            let (known, number) = thread.get();
-            if known == generation {
-                return number;
-            }
-            let number = ask();
-            thread.set((generation, number));
-            number
-        })
-        .unwrap_or_else(|_| ask())
-}
-
-/// This thread is inside of the queue until this is dropped.
-struct Inside;
-
-impl Inside {
-    fn enter() -> Option<Self> {
-        // The cell has no destructor: it is there as long as the thread is.
-        (!INSIDE.replace(true)).then_some(Self)
-    }
-}
-
-impl Drop for Inside {
-    fn drop(&mut self) {
-        INSIDE.set(false);
     }
 }

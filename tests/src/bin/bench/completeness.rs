@@ -6,7 +6,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader};
-use std::path::Path;
+use std::path::PathBuf;
 
 use crate::workload::size_of_item;
 
@@ -60,13 +60,27 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Reads a file in which each of `workers` workers should have its `records` records.
-pub(crate) fn judge(file: &Path, workers: u32, records: u32) -> io::Result<Verdict> {
-    let expected = u64::from(workers) * u64::from(records);
+/// Reads the files, in their order, in which each worker should have its number of records.
+pub(crate) fn judge(files: &[PathBuf], records: &[u32]) -> io::Result<Verdict> {
+    let expected = records.iter().copied().map(u64::from).sum();
     let mut verdict = Verdict { expected, ..Verdict::default() };
-    let mut seen = vec![vec![false; records as usize]; workers as usize];
+    let mut seen: Vec<_> = records.iter().map(|records| vec![false; *records as usize]).collect();
     let mut latest = Vec::new();
-    let mut reader = BufReader::with_capacity(1 << 20, File::open(file)?);
+    for file in files {
+        let reader = BufReader::with_capacity(1 << 20, File::open(file)?);
+        read(reader, &mut verdict, &mut seen, &mut latest)?;
+    }
+    verdict.lost = seen.iter().flatten().filter(|there| !**there).count() as u64;
+    Ok(verdict)
+}
+
+/// Looks at every line of one file.
+fn read(
+    mut reader: BufReader<File>,
+    verdict: &mut Verdict,
+    seen: &mut [Vec<bool>],
+    latest: &mut Vec<u8>,
+) -> io::Result<()> {
     let mut line = Vec::new();
     while reader.read_until(b'\n', &mut line)? > 0 {
         verdict.lines += 1;
@@ -78,7 +92,7 @@ pub(crate) fn judge(file: &Path, workers: u32, records: u32) -> io::Result<Verdi
                     Some(place) => *place = true,
                     None => verdict.torn += 1,
                 }
-                if *found.time < *latest {
+                if *found.time < **latest {
                     verdict.late += 1;
                 } else {
                     latest.clear();
@@ -89,8 +103,7 @@ pub(crate) fn judge(file: &Path, workers: u32, records: u32) -> io::Result<Verdi
         }
         line.clear();
     }
-    verdict.lost = seen.iter().flatten().filter(|there| !**there).count() as u64;
-    Ok(verdict)
+    Ok(())
 }
 
 struct Found<'l> {
@@ -151,9 +164,26 @@ mod tests {
     }
 
     fn judge_text(text: &str) -> Verdict {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), text).unwrap();
-        judge(file.path(), 2, 2).unwrap()
+        judge_texts(&[text])
+    }
+
+    fn judge_texts(texts: &[&str]) -> Verdict {
+        let folder = tempfile::tempdir().unwrap();
+        let mut files = Vec::new();
+        for (number, text) in texts.iter().enumerate() {
+            files.push(folder.path().join(number.to_string()));
+            std::fs::write(&files[number], text).unwrap();
+        }
+        judge(&files, &[2, 2]).unwrap()
+    }
+
+    #[test]
+    fn a_log_may_have_several_files() {
+        let files = [line(0, 0) + &line(1, 0), line(0, 1) + &line(1, 1)];
+        let verdict = judge_texts(&[&files[0], &files[1]]);
+        assert!(verdict.is_complete(), "{verdict:?}");
+        let doubled = judge_texts(&[&files[0], &files[0]]);
+        assert_eq!((doubled.doubled, doubled.lost), (2, 2));
     }
 
     #[test]

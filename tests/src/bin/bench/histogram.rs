@@ -28,14 +28,10 @@ impl Histogram {
         self.counts.iter().sum()
     }
 
-    pub(crate) const fn max(&self) -> u64 {
-        self.max
-    }
-
-    /// The smallest value that at least `per_mille` of a thousand values do not exceed, rounded
-    /// up to its bucket's end.
-    pub(crate) fn quantile(&self, per_mille: u64) -> u64 {
-        let rank = (self.count() * per_mille).div_ceil(1000);
+    /// The smallest value that at least `share` of ten thousand values do not exceed, rounded up
+    /// to its bucket's end.
+    pub(crate) fn quantile(&self, share: u64) -> u64 {
+        let rank = (self.count() * share).div_ceil(10_000);
         let mut seen = 0;
         for (index, count) in self.counts.iter().enumerate() {
             seen += count;
@@ -92,9 +88,9 @@ mod tests {
         for value in 1..=100_000 {
             histogram.add(value);
         }
-        for (per_mille, exact) in [(500, 50_000), (990, 99_000), (999, 99_900), (1000, 100_000)] {
-            let found = histogram.quantile(per_mille);
-            assert!(found >= exact && found <= exact + exact / 64, "{per_mille}: {found}");
+        for (share, exact) in [(5000, 50_000), (9900, 99_000), (9999, 99_990), (10_000, 100_000)] {
+            let found = histogram.quantile(share);
+            assert!(found >= exact && found <= exact + exact / 64, "{share}: {found}");
         }
     }
 
@@ -116,7 +112,7 @@ mod tests {
         let mut bytes = Vec::new();
         second.encode(&mut bytes);
         assert_eq!(first.merge(&bytes), Some(()));
-        assert_eq!((first.count(), first.max()), (2, 5000));
+        assert_eq!((first.count(), first.quantile(10_000)), (2, 5000));
         assert_eq!(first.merge(&bytes[..20]), None);
     }
 }

@@ -1,6 +1,9 @@
 //! The machine: what a reader of the figures must know about it, and its page cache.
 
 use std::fs;
+use std::io;
+
+use crate::place::Place;
 
 /// Virtual machines give free memory back to their host; a page cache that grows into it then
 /// measures the host. Touched and released, the memory is there for the run.
@@ -14,15 +17,22 @@ pub(crate) struct Machine {
     pub(crate) cpus: usize,
     pub(crate) kernel: String,
     pub(crate) load_before: String,
+    /// The kind of file system of the log files.
+    pub(crate) logs: String,
+    /// The kind of file system of the run directories.
+    pub(crate) run_dirs: String,
 }
 
 impl Machine {
-    pub(crate) fn look() -> Self {
-        Self {
+    pub(crate) fn look() -> io::Result<Self> {
+        let (logs, run_dirs) = Place::new()?.kinds();
+        Ok(Self {
             cpus: std::thread::available_parallelism().map_or(0, usize::from),
             kernel: read("/proc/sys/kernel/osrelease"),
             load_before: load(),
-        }
+            logs,
+            run_dirs,
+        })
     }
 }
 

@@ -1,22 +1,28 @@
 //! The benchmark: what a user would pick instead, against fleetlog, in one interleaved run.
 //!
 //! `cargo run --release -p fleetlog-tests --bin bench` forks the workers of one peer after the
-//! other (A B C A B C), lets them log the same records into a fresh file, proves which lines
+//! other (A B C A B C), lets them log the same records into fresh files, proves which lines
 //! arrived, and prints two tables: throughput with its CPU time, and the time of single calls.
-//! The figures of one machine mean little; the ratios between the peers of one run are what is
-//! reported. `docs/performance.md` tells how to read them.
+//! More tables are printed for whoever asks for them. The figures of one machine mean little; the
+//! ratios between the rows of one run are what is reported. `docs/performance.md` tells how to
+//! read them.
 //!
-//! The modules in the order of a run: `options`, `trial` (one peer, one file), in it `pool` (the
-//! forked processes), `peer` (how they log) and `workload` (what they log), then `completeness`
-//! (what arrived); `histogram`, `usage`, `host` and `report` hold and print the figures.
+//! The modules in the order of a run: `options`, `tables` (what is measured, one module each), in
+//! them `trial` (one peer, fresh files), in it `place` (the folders), `consumer` (who writes the
+//! file), `pool` (the forked processes), `peer` (how they log) and `workload` (what they log),
+//! then `completeness` (what arrived); `histogram`, `usage`, `host` and `report` hold and print
+//! the figures.
 
 mod completeness;
+mod consumer;
 mod histogram;
 mod host;
 mod options;
 mod peer;
+mod place;
 mod pool;
 mod report;
+mod tables;
 mod trial;
 mod usage;
 mod workload;
@@ -26,7 +32,7 @@ use std::process::ExitCode;
 
 use host::Machine;
 use options::Options;
-use report::{CallRow, Report, ThroughputRow};
+use report::Report;
 
 /// The exit code of a wrong command line.
 const USAGE: u8 = 2;
@@ -59,28 +65,18 @@ fn fail(error: &io::Error) -> ExitCode {
 }
 
 fn run(options: &Options) -> io::Result<Report> {
-    let machine = Machine::look();
+    let machine = Machine::look()?;
     if !options.quick {
         host::warm_page_cache();
     }
-    let mut throughput: Vec<_> =
-        options.peers.iter().map(|peer| ThroughputRow::new(*peer)).collect();
-    let mut calls: Vec<_> = options
-        .call_workers()
-        .flat_map(|workers| options.peers.iter().map(move |peer| CallRow::new(*peer, workers)))
-        .collect();
+    let mut tables = tables::of(options);
     for round in 1..=options.rounds {
-        for row in &mut throughput {
-            progress(round, options, &format!("throughput of {}", row.peer));
-            row.add(trial::throughput(row.peer, options)?);
-        }
-        for row in &mut calls {
-            progress(round, options, &format!("calls of {}, {} workers", row.peer, row.workers));
-            row.add(trial::calls(row.peer, row.workers, options)?);
+        for table in &mut tables {
+            table.round(&|what| progress(round, options, what))?;
         }
     }
     progress_done();
-    Ok(Report { options: options.clone(), machine, throughput, calls })
+    Ok(Report { options: options.clone(), machine, tables })
 }
 
 /// Tells a person how far the run is; a file or a pipe gets the tables alone.

@@ -1,8 +1,13 @@
 //! What a worker logs, and how its calls are timed.
 
+use std::io;
+use std::ops::Range;
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::histogram::Histogram;
+use crate::pool::Call;
 
 /// Records of one burst.
 pub(crate) const BURST: u32 = 100;
@@ -12,6 +17,9 @@ const PERIOD: Duration = Duration::from_millis(1);
 
 /// Records before the first burst: the connection, the callsite, the buffers.
 const WARM_UP: u32 = 100;
+
+/// Records between two looks for the end of a flood: a look is a system call.
+const FLOOD: u32 = 1000;
 
 /// Pairs of readings from which the clock's own cost is taken.
 const CLOCK_PAIRS: usize = 10_000;
@@ -28,11 +36,54 @@ pub(crate) const fn size_of_item(item: u32) -> u32 {
     item.wrapping_mul(2_654_435_761) >> 12
 }
 
-/// Logs `records` records as fast as it goes.
-pub(crate) fn log_all(records: u32) {
-    for item in 0..records {
-        record(item);
+/// Logs records as fast as it goes.
+pub(crate) fn log_all(items: Range<u32>) {
+    items.for_each(record);
+}
+
+/// Logs as fast as it goes until the end; calls `begun` when it is under way. Returns how many
+/// records it logged.
+pub(crate) fn flood(end: &Call, begun: impl FnOnce() -> io::Result<()>) -> io::Result<u32> {
+    log_all(0..FLOOD);
+    begun()?;
+    let mut items = FLOOD;
+    while !end.is_here()? {
+        log_all(items..items + FLOOD);
+        items += FLOOD;
     }
+    Ok(items)
+}
+
+/// Lets each of some threads log its part of `threads * records` records and stay until the end.
+/// Calls `logged` when all have logged.
+pub(crate) fn log_and_stay(
+    threads: u32,
+    records: u32,
+    end: Call,
+    logged: impl FnOnce() -> io::Result<()>,
+) -> io::Result<()> {
+    let (end, (done, all_done)) = (Arc::new(end), mpsc::channel());
+    let mut handles = Vec::new();
+    for number in 0..threads {
+        let (end, done) = (Arc::clone(&end), done.clone());
+        // Not a scope: it would wait for those that stay when one of them can't be started.
+        handles.push(thread::Builder::new().spawn(move || {
+            log_all(number * records..(number + 1) * records);
+            // The receiver is gone only with the whole process.
+            let _ = done.send(());
+            drop(done);
+            end.wait()
+        })?);
+    }
+    drop(done);
+    if all_done.iter().count() != handles.len() {
+        return Err(io::Error::other("a thread could not log"));
+    }
+    logged()?;
+    for handle in handles {
+        handle.join().map_err(|_| io::Error::other("a thread panicked"))??;
+    }
+    Ok(())
 }
 
 /// The records that one worker logs in [`log_in_bursts`].
@@ -52,7 +103,7 @@ pub(crate) struct Calls {
 
 /// Makes the connection and fills the caches, untimed.
 pub(crate) fn warm_up() {
-    log_all(WARM_UP);
+    log_all(0..WARM_UP);
 }
 
 /// Logs a burst each period and times each call on its own.
@@ -61,7 +112,7 @@ pub(crate) fn log_in_bursts(bursts: u32) -> Calls {
     let mut item = WARM_UP;
     let mut due = Instant::now();
     for _ in 0..bursts {
-        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        thread::sleep(due.saturating_duration_since(Instant::now()));
         for _ in 0..BURST {
             let start = Instant::now();
             record(item);
@@ -95,6 +146,23 @@ fn nanoseconds(time: Duration) -> u64 {
 }
 
 impl Calls {
+    /// What all workers sent, together.
+    pub(crate) fn of(results: &[Vec<u8>]) -> io::Result<Self> {
+        let mut calls = Self::default();
+        for result in results {
+            calls
+                .merge(result)
+                .ok_or_else(|| io::Error::other("a worker sent half of its times"))?;
+        }
+        Ok(calls)
+    }
+
+    /// The microseconds that `share` of ten thousand calls did not exceed.
+    pub(crate) fn micros(&self, share: u64) -> f64 {
+        // A time is exact as an `f64`: it is below 2^53 nanoseconds.
+        self.times.quantile(share) as f64 / 1000.0
+    }
+
     /// The bytes for the pipe to the parent.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -106,7 +174,7 @@ impl Calls {
     }
 
     /// Adds what another worker sent.
-    pub(crate) fn merge(&mut self, bytes: &[u8]) -> Option<()> {
+    fn merge(&mut self, bytes: &[u8]) -> Option<()> {
         let (clock, rest) = bytes.split_first_chunk()?;
         let (late, rest) = rest.split_first_chunk()?;
         self.clock = self.clock.max(u64::from_le_bytes(*clock));

@@ -4,9 +4,11 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Command, Stdio};
 
-use fleetlog_tests::{Fixture, Program, Steady, binaries, judge, wait};
+use fleetlog_tests::{Fixture, Program, Steady, judge, wait};
 use nix::sys::signal::Signal;
 use serde_json::Value;
+
+use crate::fixture;
 
 fn json(program: Program) -> Value {
     let text = program.succeed();
@@ -15,7 +17,7 @@ fn json(program: Program) -> Value {
 
 /// The command under test with pipes for input and output.
 fn piped(fixture: &Fixture, arguments: &[&str]) -> Command {
-    let mut command = Command::new(binaries!().fleetlog);
+    let mut command = Command::new(crate::BINARIES.fleetlog);
     command.args(arguments).env("FLEETLOG_RUN_DIR", fixture.run_dir());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
@@ -23,7 +25,7 @@ fn piped(fixture: &Fixture, arguments: &[&str]) -> Command {
 
 #[test]
 fn stop_drains_prints_a_receipt_and_ends_with_0_and_then_there_is_no_listener() {
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     let mut listener = fixture.listener().start();
     fixture.workload(["storm", "--workers", "3", "--records", "2000"]).succeed();
     let receipt = json(fixture.command(["stop", "--json"]));
@@ -41,7 +43,7 @@ fn stop_drains_prints_a_receipt_and_ends_with_0_and_then_there_is_no_listener() 
 #[test]
 fn term_and_int_drain_what_was_logged_and_end_with_0() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
-        let fixture = Fixture::new(binaries!());
+        let fixture = fixture();
         let mut listener = fixture.listener().start();
         fixture.workload(["storm", "--workers", "3", "--records", "2000"]).succeed();
         listener.program.signal(signal);
@@ -52,7 +54,7 @@ fn term_and_int_drain_what_was_logged_and_end_with_0() {
 
 #[test]
 fn a_second_term_ends_a_listener_that_can_not_drain() {
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     // Nobody reads its standard output, so that the drain stands still in a write.
     let mut child = piped(&fixture, &["listen", "--file", "-"]).spawn().expect("a listener");
     wait::until("the socket is there", || fixture.run_dir().join("socket").exists());
@@ -80,7 +82,7 @@ fn a_second_term_ends_a_listener_that_can_not_drain() {
 
 #[test]
 fn a_listener_told_so_ends_with_its_last_worker() {
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     let mut listener = fixture.listener().with(["--exit-with-last-worker"]).start();
     fixture.workload(["storm", "--workers", "3", "--records", "2000"]).succeed();
     assert_eq!(listener.program.code(), 0, "{}", listener.program.output());
@@ -89,7 +91,7 @@ fn a_listener_told_so_ends_with_its_last_worker() {
 
 #[test]
 fn sync_returns_when_everything_logged_before_is_in_the_file() {
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     let listener = fixture.listener().start();
     fixture.workload(["storm", "--workers", "3", "--records", "2000"]).succeed();
     fixture.command(["sync"]).succeed();
@@ -99,7 +101,7 @@ fn sync_returns_when_everything_logged_before_is_in_the_file() {
 
 #[test]
 fn status_receipt_and_file_agree_and_each_worker_is_accounted_for() {
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     let listener = fixture.listener().start();
     let steady = Steady::start(&fixture, 2, 1, &[]);
     // A worker that drops instead of waiting; its storm is too fast for its window.
@@ -150,7 +152,7 @@ fn status_receipt_and_file_agree_and_each_worker_is_accounted_for() {
 
 #[test]
 fn each_line_of_a_pipe_is_a_record_whatever_its_bytes() {
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     let listener = fixture.listener().start();
     let arguments = ["pipe", "--name", "batch", "--level", "warn", "--target", "job"];
     let mut child = piped(&fixture, &arguments).spawn().expect("a pipe");
@@ -181,7 +183,7 @@ fn each_line_of_a_pipe_is_a_record_whatever_its_bytes() {
 
 #[test]
 fn the_lines_of_a_pipe_survive_the_kills_of_its_listener() {
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     let mut child = piped(&fixture, &["pipe", "--name", "batch"]).spawn().expect("a pipe");
     let mut input = child.stdin.take().expect("its input");
     for part in 0..5 {
@@ -205,7 +207,7 @@ fn the_lines_of_a_pipe_survive_the_kills_of_its_listener() {
 
 #[test]
 fn the_demo_ends_with_0_and_proves_its_file() {
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     let log = fixture.path().join("demo.log");
     let arguments =
         ["demo", "--workers", "4", "--items", "500", "--file", log.to_str().expect("UTF-8")];
@@ -216,7 +218,7 @@ fn the_demo_ends_with_0_and_proves_its_file() {
 
 #[test]
 fn format_and_filter_shape_what_goes_to_standard_output() {
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     let arguments =
         ["listen", "--file", "-", "--filter", "warn", "--format", "{level}|{worker}|{message}"];
     let mut child = piped(&fixture, &arguments).spawn().expect("a listener");
@@ -239,7 +241,7 @@ fn format_and_filter_shape_what_goes_to_standard_output() {
 
 #[test]
 fn a_listener_whose_reader_went_away_ends_with_a_reason_and_not_by_a_signal() {
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     let mut child = piped(&fixture, &["listen", "--file", "-"]).spawn().expect("a listener");
     wait::until("the socket is there", || fixture.run_dir().join("socket").exists());
     let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));

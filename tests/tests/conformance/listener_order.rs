@@ -1,8 +1,10 @@
 //! P2 across processes: if a call returned before another one began anywhere on the host, its
 //! record stands first.
 
-use fleetlog_tests::{Fixture, binaries, judge};
+use fleetlog_tests::{Fixture, judge};
 use serde_json::Value;
+
+use crate::fixture;
 
 fn steps() -> u64 {
     std::env::var("FLEETLOG_STEPS").ok().and_then(|steps| steps.parse().ok()).unwrap_or(20_000)
@@ -25,7 +27,7 @@ fn demand_chain(fixture: &Fixture, steps: u64) {
 
 #[test]
 fn no_effect_stands_before_its_cause_while_others_load_the_listener() {
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     let listener = fixture.listener().start();
     let until = fixture.path().join("until");
     let load = fixture.workload([
@@ -60,7 +62,7 @@ fn no_effect_stands_before_its_cause_while_others_load_the_listener() {
 /// processes can't be demanded here; within each thread it can.
 #[test]
 fn a_chain_across_kills_of_the_listener_is_complete_and_each_thread_of_it_in_order() {
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     let steps = 10_000;
     let mut chain =
         fixture.workload(["chain", "--workers", "2", "--threads", "2", "--steps", "10000"]);

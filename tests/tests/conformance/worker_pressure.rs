@@ -5,8 +5,10 @@ use std::fs;
 
 use fleetlog_protocol::message::Receipt;
 use fleetlog_tests::judge::{self, Line};
-use fleetlog_tests::{Fixture, Program, binaries, wait};
+use fleetlog_tests::{Fixture, Program, wait};
 use nix::sys::signal::Signal;
+
+use crate::fixture;
 
 /// On top of a budget: what a loaded machine may add to the calls that it interrupts.
 const SLACK_MS: u64 = 5000;
@@ -73,7 +75,7 @@ fn demand_account(fixture: &Fixture, receipt: &Receipt, attempted: u64) -> u64 {
 
 /// Stops the listener, lets the workload log, wakes the listener, and judges.
 fn stopped(arguments: &[&str]) -> (Fixture, Receipt, String) {
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     let listener = fixture.listener().start();
     let mut program = pressure(&fixture, arguments);
     listener.program.signal(Signal::SIGSTOP);
@@ -161,7 +163,7 @@ fn demand_urgent(fixture: &Fixture) {
 
 #[test]
 fn drop_newest_without_a_listener_keeps_room_for_warnings_and_counts_the_rest() {
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     let mut program = pressure(
         &fixture,
         &[
@@ -202,7 +204,7 @@ fn a_worker_that_never_waits_leaves_nothing_behind_when_it_ends() {
 
 #[test]
 fn a_listener_that_never_comes_costs_a_worker_its_budget_and_no_more() {
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     let program = pressure(
         &fixture,
         &[
@@ -227,7 +229,7 @@ fn a_listener_that_never_comes_costs_a_worker_its_budget_and_no_more() {
 
 #[test]
 fn one_flooding_worker_costs_another_one_nothing() {
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     let listener = fixture.listener().start();
     let mut flood = fixture.workload([
         "storm",

@@ -2,12 +2,13 @@
 
 use std::fs;
 
-use fleetlog_tests::{Fixture, binaries};
 use serde_json::{Value, json};
+
+use crate::fixture;
 
 /// The lines that a workload of one process made, without the listener's own.
 fn lines_of(arguments: &[&str]) -> Vec<Value> {
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     let listener = fixture.listener().start();
     fixture.workload(["records", "--what"].iter().chain(arguments)).succeed();
     let receipt = listener.stop();
@@ -211,7 +212,7 @@ fn records_that_are_too_long_are_cut_at_a_character_and_say_how_long_they_were()
 
 #[test]
 fn sync_without_a_listener_says_how_many_records_wait() {
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     let said = fixture.workload(["records", "--what", "unheard", "--stall", "10"]).succeed();
     assert!(said.contains("; 5"), "{said}");
 }

@@ -4,12 +4,14 @@ use std::collections::HashMap;
 
 use fleetlog_protocol::message::Receipt;
 use fleetlog_tests::judge::{self, Line};
-use fleetlog_tests::{Fixture, binaries};
+use fleetlog_tests::Fixture;
+
+use crate::fixture;
 
 const GONE: &str = "the worker ended without taking leave";
 
 fn workers_end(how: &str, workers: usize, records: u64) -> (Fixture, Receipt) {
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     let listener = fixture.listener().start();
     let (workers, records) = (workers.to_string(), records.to_string());
     let folder = fixture.path().to_str().expect("UTF-8");

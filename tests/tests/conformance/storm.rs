@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-use fleetlog_tests::{Fixture, binaries, judge};
+use fleetlog_tests::{Fixture, judge};
+
+use crate::fixture;
 
 /// A number that `FLEETLOG_STORM_SCALE` enlarges for runs by hand.
 fn scaled(number: u64) -> u64 {
@@ -13,7 +15,7 @@ fn scaled(number: u64) -> u64 {
 }
 
 fn storm(arguments: &[&str], sources: usize, records: u64) {
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     let listener = fixture.listener().start();
     let records_text = records.to_string();
     let all = ["storm", "--records", &records_text];
@@ -87,7 +89,7 @@ fn clean_lines(path: &Path) -> Vec<String> {
 #[test]
 fn hostile_text_is_one_clean_line_a_record_in_every_format() {
     const RECORDS: usize = 50;
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     let everything = "{time} {worker} {level} {target} {spans} {message} {fields} \
                       {field.text:>200} {field.bytes}";
     let files = [
@@ -131,7 +133,7 @@ fn hostile_text_is_one_clean_line_a_record_in_every_format() {
 
 #[test]
 fn two_files_and_one_for_each_worker_are_all_exact() {
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     let files = [("apps.log", "json"), ("again.log", "json"), ("{worker}.log", "json")];
     let config = config(&fixture, &files);
     let listener = fixture.listener().only_with(["--config", &config]).start();

@@ -2,8 +2,10 @@
 
 use std::fs;
 
-use fleetlog_tests::{Fixture, Program, binaries, judge, wait};
+use fleetlog_tests::{Fixture, Program, judge, wait};
 use nix::sys::signal::Signal;
+
+use crate::fixture;
 
 fn program(fixture: &Fixture, shape: &str) -> Program {
     let (log, until) = (fixture.log(), fixture.path().join("until"));
@@ -29,14 +31,14 @@ fn lives(pid: u32) -> bool {
 
 #[test]
 fn a_program_that_spawns_its_listener_gets_every_record_and_a_receipt() {
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     program(&fixture, "spawned").succeed();
     judge::judge(&fixture.log()).demand_exact(4, 5000);
 }
 
 #[test]
 fn a_spawned_listener_ends_by_itself_when_its_program_was_killed() {
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     let parent = program(&fixture, "abandoned");
     let note = fixture.path().join("until.pid");
     wait::until("the program has logged", || {
@@ -57,7 +59,7 @@ fn a_spawned_listener_ends_by_itself_when_its_program_was_killed() {
 
 #[test]
 fn a_spawned_listener_that_gets_a_term_drains_and_ends_in_order() {
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     let parent = program(&fixture, "abandoned");
     let note = fixture.path().join("until.pid");
     wait::until("the program has logged", || {
@@ -74,7 +76,7 @@ fn a_spawned_listener_that_gets_a_term_drains_and_ends_in_order() {
 
 #[test]
 fn a_listener_inside_of_a_program_drains_that_program_and_never_itself() {
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     program(&fixture, "embedded").succeed();
     let lines = judge::lines(&fixture.log());
     assert!(lines.iter().all(|line| !line.target.starts_with("fleetlog")), "no recursion");
@@ -83,7 +85,7 @@ fn a_listener_inside_of_a_program_drains_that_program_and_never_itself() {
 
 #[test]
 fn a_program_whose_run_directory_is_owned_learns_that_from_start_and_from_spawn() {
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     let listener = fixture.listener().start();
     program(&fixture, "refused").succeed();
     assert!(listener.stop().is_complete());

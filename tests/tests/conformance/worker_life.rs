@@ -6,11 +6,13 @@ use std::fs;
 use std::process::Command;
 
 use fleetlog_tests::judge::{self, Line};
-use fleetlog_tests::{Fixture, Program, binaries, wait};
+use fleetlog_tests::{Fixture, Program, wait};
+
+use crate::fixture;
 
 #[test]
 fn an_alarm_every_millisecond_reaches_the_application_and_fails_nothing() {
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     let listener = fixture.listener().start();
     let output = fixture.workload(["signals", "--records", "20000"]).succeed();
     let figure = |name: &str| -> u64 {
@@ -26,7 +28,7 @@ fn an_alarm_every_millisecond_reaches_the_application_and_fails_nothing() {
 
 /// A worker that is a program of its own, started as a supervisor would.
 fn exec(fixture: &Fixture, name: &str, level: &str, records: u64) -> Program {
-    let mut command = Command::new(binaries!().workload);
+    let mut command = Command::new(crate::BINARIES.workload);
     command
         .args(["exec", "--source", name, "--records", &records.to_string()])
         .env("FLEETLOG_RUN_DIR", fixture.run_dir())
@@ -38,7 +40,7 @@ fn exec(fixture: &Fixture, name: &str, level: &str, records: u64) -> Program {
 
 #[test]
 fn programs_that_only_call_init_take_name_and_level_from_the_environment() {
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     let listener = fixture.listener().start();
     let quiet: Vec<Program> =
         (0..3).map(|number| exec(&fixture, &format!("exec {number}"), "info", 500)).collect();
@@ -77,7 +79,7 @@ fn programs_that_only_call_init_take_name_and_level_from_the_environment() {
 
 #[test]
 fn a_level_that_is_none_is_refused_with_its_variable_and_its_text() {
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     let mut program = exec(&fixture, "mistaken", "workload=loudly=so", 1);
     assert_eq!(program.code(), 101);
     let said = program.output();
@@ -86,7 +88,7 @@ fn a_level_that_is_none_is_refused_with_its_variable_and_its_text() {
 
 #[test]
 fn closures_take_along_what_they_captured_and_the_report_tells_how_each_ended() {
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     let listener = fixture.listener().start();
     let folder = fixture.path().to_str().expect("UTF-8");
     // The workload itself compares the report.
@@ -175,7 +177,7 @@ fn written(fixture: &Fixture) -> u64 {
 
 #[test]
 fn workers_that_start_before_their_listener_are_written_in_full() {
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     let mut storm = fixture.workload(["storm", "--workers", "4", "--records", "3000"]);
     // Some of them wait for a listener by now, or will.
     wait::until("the workload forked", || {
@@ -192,7 +194,7 @@ fn workers_that_start_before_their_listener_are_written_in_full() {
 
 #[test]
 fn workers_go_on_while_the_sentinel_ends_listener_after_listener() {
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     let mut fleet = steady(&fixture);
     let mut written_in_all = 0;
     for _ in 0..6 {

@@ -6,8 +6,10 @@ use std::fs;
 use std::time::Duration;
 
 use fleetlog_tests::fixture::ListenerBuilder;
-use fleetlog_tests::{Fixture, Steady, Verdict, binaries, judge, wait};
+use fleetlog_tests::{Fixture, Steady, Verdict, judge, wait};
 use nix::sys::signal::Signal;
+
+use crate::fixture;
 
 /// Small, seeded, and good enough to be unpredictable: xorshift64.
 struct Random(u64);
@@ -35,7 +37,7 @@ fn kills() -> u64 {
 
 #[test]
 fn a_listener_that_is_killed_again_and_again_costs_no_record_and_doubles_none() {
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     let mut random = Random::seeded();
     let fleet = Steady::start(&fixture, 3, 2, &["--pause", "500"]);
     for kill in 0..kills() {
@@ -57,7 +59,7 @@ fn a_listener_that_is_killed_again_and_again_costs_no_record_and_doubles_none() 
 
 #[test]
 fn a_fleet_of_large_records_survives_the_kills_of_its_listener() {
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     let mut random = Random::seeded();
     let arguments = ["--pause", "20000", "--burst", "4", "--ballast", "200000"];
     let fleet = Steady::start(&fixture, 2, 1, &arguments);
@@ -124,7 +126,7 @@ fn judge_all(fixture: &Fixture, outputs: Outputs, counts: &HashMap<String, u64>)
 /// in its very first batch.
 fn die_at(point: &str) {
     for outputs in [Outputs::One, Outputs::JsonAndText, Outputs::PerWorker] {
-        let fixture = Fixture::new(binaries!());
+        let fixture = fixture();
         let fleet = Steady::start(&fixture, 2, 2, &[]);
         for count in [1, 1, 2, 3, 7, 1, 20] {
             let fault = format!("{point}:{count}");
@@ -176,7 +178,7 @@ fn a_listener_killed_behind_its_batch_loses_nothing() {
 
 #[test]
 fn listeners_that_all_die_in_their_first_batch_after_a_recovery_undo_each_others_half_work() {
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     let fleet = Steady::start(&fixture, 2, 2, &[]);
     let points =
         ["in-write", "after-intent", "in-write:2", "after-write", "in-write", "after-positions"];
@@ -194,7 +196,7 @@ fn listeners_that_all_die_in_their_first_batch_after_a_recovery_undo_each_others
 
 #[test]
 fn a_worker_that_is_killed_together_with_its_listener_leaves_whole_lines_and_no_double() {
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     let steady = Steady::start(&fixture, 2, 1, &[]);
     let hasty = fixture.workload([
         "steady",

@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use fleetlog_tests::{Fixture, binaries, judge};
+use fleetlog_tests::{Fixture, judge};
+
+use crate::fixture;
 
 /// Forks of one storm; `FLEETLOG_FORKS=10000` for a run by hand.
 fn forks() -> u64 {
@@ -11,7 +13,7 @@ fn forks() -> u64 {
 }
 
 fn storm(more: &[&str]) -> Fixture {
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     let listener = fixture.listener().start();
     let forks = forks();
     let (text, folder) = (forks.to_string(), fixture.path().to_str().expect("UTF-8"));

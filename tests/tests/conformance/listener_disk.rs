@@ -6,8 +6,10 @@ use std::process::Command;
 
 use fleetlog_protocol::stamp;
 use fleetlog_tests::raw::{self, Raw};
-use fleetlog_tests::{Fixture, ListenerUnderTest, Steady, binaries, judge, wait};
+use fleetlog_tests::{Fixture, ListenerUnderTest, Steady, judge, wait};
 use serde_json::Value;
+
+use crate::fixture;
 
 /// A small file system of its own, unmounted when this is dropped.
 struct Disk(PathBuf);
@@ -59,7 +61,7 @@ fn await_pause(listener: &ListenerUnderTest) {
 
 #[test]
 fn a_full_disk_pauses_the_drain_which_goes_on_by_itself_with_nothing_lost() {
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     let Some(disk) = Disk::mount(&fixture) else { return };
     let listener = listener(&fixture, &disk);
     let steady = Steady::start(&fixture, 2, 2, &[]);
@@ -83,7 +85,7 @@ fn a_full_disk_pauses_the_drain_which_goes_on_by_itself_with_nothing_lost() {
 
 #[test]
 fn a_listener_that_is_killed_while_the_disk_is_full_doubles_nothing() {
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     let Some(disk) = Disk::mount(&fixture) else { return };
     let steady = Steady::start(&fixture, 2, 2, &[]);
     for _ in 0..4 {
@@ -108,7 +110,7 @@ fn a_listener_that_is_killed_while_the_disk_is_full_doubles_nothing() {
 
 #[test]
 fn a_worker_that_leaves_and_comes_back_while_the_disk_is_full_stalls_nobody() {
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     let Some(disk) = Disk::mount(&fixture) else { return };
     let listener = listener(&fixture, &disk);
     let ballast = "z".repeat(300 << 10);
@@ -131,7 +133,7 @@ fn a_worker_that_leaves_and_comes_back_while_the_disk_is_full_stalls_nobody() {
 
 #[test]
 fn no_effect_stands_before_its_cause_behind_a_full_disk() {
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     let Some(disk) = Disk::mount(&fixture) else { return };
     let listener = listener(&fixture, &disk);
     let steps = 20_000;
@@ -152,7 +154,7 @@ fn no_effect_stands_before_its_cause_behind_a_full_disk() {
 
 #[test]
 fn a_stop_that_is_sent_while_the_disk_is_full_is_refused_and_costs_no_record() {
-    let fixture = Fixture::new(binaries!());
+    let fixture = fixture();
     let Some(disk) = Disk::mount(&fixture) else { return };
     let mut first = listener(&fixture, &disk);
     let steady = Steady::start(&fixture, 2, 1, &[]);

@@ -1,0 +1,214 @@
+//! The process: what each process has of a worker. Its lanes, made by its first record, and a
+//! socket queue where lanes can't be had or are not wanted.
+//!
+//! Nothing here is ever used by two processes: a child makes a [`Process`] of its own
+//! ([`crate::fork::PerProcess`]), so that the locks in it are held by this process's threads or
+//! by nobody.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use fleetlog_protocol::lane_queue::{LaneQueue, Lanes, LanesConfig};
+use fleetlog_protocol::message::DropReason;
+use fleetlog_protocol::segment::SegmentError;
+use fleetlog_protocol::socket_queue::{CallsiteOf, Config, LinkNumber, SocketQueue};
+
+use crate::builder::Transport;
+use crate::fork;
+use crate::say;
+use crate::worker::Worker;
+
+pub(crate) struct Process {
+    /// The lanes, or why there are none.
+    lanes: OnceLock<Result<Lanes, String>>,
+    socket: OnceLock<Mutex<SocketQueue>>,
+    /// Whether the socket was chosen because the listener refused the lanes.
+    has_left_lanes: AtomicBool,
+}
+
+/// The way that a thread's records take.
+pub(crate) enum Road {
+    /// A lane of its own.
+    Lane(&'static Lanes, LaneQueue),
+    /// The lane that is everybody's.
+    Shared(&'static Lanes),
+    /// The process's socket queue.
+    Socket(&'static Mutex<SocketQueue>),
+}
+
+impl Process {
+    pub(crate) const fn new() -> Self {
+        Self {
+            lanes: OnceLock::new(),
+            socket: OnceLock::new(),
+            has_left_lanes: AtomicBool::new(false),
+        }
+    }
+
+    /// The lanes, if this process made some.
+    pub(crate) fn existing_lanes(&self) -> Option<&Lanes> {
+        self.lanes.get()?.as_ref().ok()
+    }
+
+    /// The socket queue, if this process made one.
+    pub(crate) fn existing_socket(&self) -> Option<&Mutex<SocketQueue>> {
+        self.socket.get()
+    }
+
+    /// A way for the records of one thread, with a lane of its own if there is one.
+    pub(crate) fn road_of_thread(&'static self, worker: &'static Worker) -> Road {
+        match self.lanes(worker) {
+            Ok(lanes) => match lanes.claim() {
+                Ok(Some(queue)) => Road::Lane(lanes, queue),
+                Ok(None) => Road::Shared(lanes),
+                Err(error) => {
+                    let why =
+                        format!("{error}: can't make a lane in {}", lanes.run_dir().display());
+                    say::fallback(&why);
+                    Road::Socket(self.socket(worker, &why))
+                }
+            },
+            Err(why) => Road::Socket(self.socket(worker, &why)),
+        }
+    }
+
+    /// A way for the records of a thread that can keep no lane.
+    pub(crate) fn road_of_nobody(&'static self, worker: &'static Worker) -> Road {
+        match self.lanes(worker) {
+            Ok(lanes) => Road::Shared(lanes),
+            Err(why) => Road::Socket(self.socket(worker, &why)),
+        }
+    }
+
+    /// The lanes, or why records go over the socket; empty = somebody wanted it so.
+    fn lanes(&'static self, worker: &'static Worker) -> Result<&'static Lanes, String> {
+        if worker.settings.transport == Transport::Socket {
+            return Err(String::new());
+        }
+        let lanes = self.lanes.get_or_init(|| make_lanes(worker)).as_ref().map_err(Clone::clone)?;
+        if self.has_left_lanes.load(Ordering::Relaxed) {
+            return Err(lanes.refused().unwrap_or_default());
+        }
+        Ok(lanes)
+    }
+
+    fn socket(
+        &'static self,
+        worker: &'static Worker,
+        fallback: &str,
+    ) -> &'static Mutex<SocketQueue> {
+        self.socket.get_or_init(|| {
+            release_inherited(&worker.socket_link);
+            Mutex::new(SocketQueue::new(Config {
+                socket: worker.settings.socket.clone(),
+                window: worker.settings.window,
+                when_full: worker.settings.when_full,
+                name: worker.name(),
+                fallback: fallback.to_owned(),
+                link_number: &worker.socket_link,
+            }))
+        })
+    }
+}
+
+fn make_lanes(worker: &'static Worker) -> Result<Lanes, String> {
+    release_inherited(&worker.bell_link);
+    let made = Lanes::create(LanesConfig {
+        run_dir: worker.settings.run_dir.clone(),
+        socket: worker.settings.socket.clone(),
+        when_full: worker.settings.when_full,
+        name: worker.name(),
+        link_number: &worker.bell_link,
+    });
+    made.map_err(|error| {
+        say::fallback(&error.to_string());
+        match error {
+            // What the system said comes first: the listener keeps the beginning.
+            SegmentError::System { what, path, source } => {
+                format!("{source}: {what} {}", path.display())
+            }
+            other => other.to_string(),
+        }
+    })
+}
+
+/// Closes this process's copy of its parent's connection, so that the listener notices when the
+/// parent is gone.
+pub(crate) fn release_inherited(link: &LinkNumber) {
+    if let Some(number) = link.take() {
+        fork::close_descriptor(number);
+    }
+}
+
+impl Road {
+    /// Sends a finished record. What can't be sent is counted.
+    #[inline]
+    pub(crate) fn send(
+        &mut self,
+        worker: &'static Worker,
+        record: &mut Vec<u8>,
+        urgent: bool,
+        callsite: CallsiteOf<'_>,
+    ) {
+        if let Self::Lane(lanes, _) | Self::Shared(lanes) = self
+            && lanes.is_refused()
+        {
+            self.hear_refusal(worker);
+        }
+        // A drop is counted and reported in band; the caller of a log macro can do nothing.
+        match self {
+            Self::Lane(lanes, queue) => {
+                let _ = queue.record(lanes, record, urgent, callsite);
+            }
+            Self::Shared(lanes) => {
+                let _ = lanes.shared(|queue| queue.record(lanes, record, urgent, callsite));
+            }
+            Self::Socket(queue) => {
+                let mut queue = lock(queue);
+                let _ = queue.record(record, urgent, callsite);
+                if let Some(why) = queue.refused() {
+                    say::refusal(why);
+                }
+            }
+        }
+    }
+
+    /// Counts records that could not take this road, at their place in it.
+    #[cold]
+    pub(crate) fn count_lost(&mut self, reason: DropReason, count: u64) {
+        match self {
+            Self::Lane(lanes, queue) => queue.count_lost(lanes, reason, count),
+            Self::Shared(lanes) => lanes.shared(|queue| queue.count_lost(lanes, reason, count)),
+            Self::Socket(queue) => lock(queue).count_lost(reason, count),
+        }
+    }
+
+    /// The listener does not want the lanes. What stands in them waits for one that does.
+    #[cold]
+    fn hear_refusal(&mut self, worker: &'static Worker) {
+        let (Self::Lane(lanes, _) | Self::Shared(lanes)) = self else { return };
+        if say::has_refused() && worker.settings.transport != Transport::Auto {
+            return;
+        }
+        let why = lanes.refused().unwrap_or_default();
+        say::refusal(&why);
+        if worker.settings.transport == Transport::Auto {
+            let process = worker.process();
+            process.has_left_lanes.store(true, Ordering::Relaxed);
+            let socket = Self::Socket(process.socket(worker, &why));
+            std::mem::replace(self, socket).give_back();
+        }
+    }
+
+    /// Lets the next thread have a lane that this one needs no more.
+    pub(crate) fn give_back(self) {
+        if let Self::Lane(lanes, queue) = self {
+            lanes.release(queue);
+        }
+    }
+}
+
+/// Locks a queue. A panic cannot happen while it is held; should one, the queue is usable still.
+pub(crate) fn lock(queue: &Mutex<SocketQueue>) -> MutexGuard<'_, SocketQueue> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner)
+}
