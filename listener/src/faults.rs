@@ -4,7 +4,7 @@
 //! when the point is reached for the `count`-th time (the first by default). Without the feature
 //! every call is empty, and a shipped binary has none of this.
 
-/// A place in the life of a batch.
+/// A place in the life of a batch, or of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Point {
     BeforeIntent,
@@ -15,6 +15,11 @@ pub(crate) enum Point {
     AfterWrite,
     AfterPositions,
     AfterClear,
+    /// The tails of lanes are released.
+    AfterRelease,
+    /// The file of a dead worker's segment goes.
+    BeforeUnlink,
+    AfterUnlink,
 }
 
 #[cfg(feature = "faults")]
@@ -39,6 +44,9 @@ mod armed {
             Point::AfterWrite => "after-write",
             Point::AfterPositions => "after-positions",
             Point::AfterClear => "after-clear",
+            Point::AfterRelease => "after-release",
+            Point::BeforeUnlink => "before-unlink",
+            Point::AfterUnlink => "after-unlink",
         }
     }
 

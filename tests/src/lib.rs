@@ -7,10 +7,12 @@
 
 pub mod fixture;
 pub mod judge;
+pub mod random;
 pub mod raw;
 pub mod steady;
 pub mod wait;
 
 pub use fixture::{Fixture, ListenerUnderTest, Program};
 pub use judge::Verdict;
+pub use random::Random;
 pub use steady::Steady;

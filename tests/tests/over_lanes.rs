@@ -8,6 +8,12 @@ mod conformance;
 /// What the suite runs over.
 const TRANSPORT: &str = "lanes";
 
+/// Bytes of records that one thread's queue holds through an outage, in any case.
+const HELD: u64 = 200_000;
+
+/// The longest record that it carries.
+const RECORD_MAX: usize = fleetlog_protocol::limits::LANE_RECORD_MAX;
+
 const BINARIES: Binaries = binaries!();
 
 fn fixture() -> Fixture {

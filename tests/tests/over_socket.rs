@@ -9,6 +9,12 @@ mod conformance;
 /// What the suite runs over.
 const TRANSPORT: &str = "socket";
 
+/// Bytes of records that one thread's queue holds through an outage, in any case.
+const HELD: u64 = 1_600_000;
+
+/// The longest record that it carries.
+const RECORD_MAX: usize = fleetlog_protocol::limits::RECORD_MAX;
+
 const BINARIES: Binaries = binaries!();
 
 fn fixture() -> Fixture {

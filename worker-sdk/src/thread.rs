@@ -163,7 +163,8 @@ impl Inside {
     /// Goes inside; `None` = this thread is there already.
     #[inline]
     pub(crate) fn enter() -> Option<Self> {
-        (!INSIDE.replace(true)).then_some(Self)
+        // Not `then_some`: a guard that is made only to be thrown away would open the door.
+        (!INSIDE.replace(true)).then(|| Self)
     }
 }
 

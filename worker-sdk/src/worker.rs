@@ -144,7 +144,7 @@ impl Worker {
     /// Waits until everything logged so far is in the files; returns the records that are not.
     pub(crate) fn sync(&'static self, deadline: Instant) -> u64 {
         let Some(process) = self.process.existing() else { return 0 };
-        let Some(_inside) = Inside::enter() else { return 0 };
+        let Some(mut inside) = Inside::enter() else { return 0 };
         let mut lanes = process.existing_lanes().map(LanesBehind::new);
         let socket = process.existing_socket().map(|queue| (queue, lock(queue).last_seq()));
         loop {
@@ -160,7 +160,11 @@ impl Worker {
             if Instant::now() >= deadline {
                 return unacked + lanes.map_or(0, |lanes| lanes.records());
             }
+            // A signal handler that logs while this thread only waits may do so.
+            drop(inside);
             pause(GLANCE);
+            let Some(again) = Inside::enter() else { return 0 };
+            inside = again;
         }
     }
 

@@ -20,6 +20,7 @@ use super::notice::Notice;
 use super::queues::QueueIndex;
 use crate::ListenError;
 use crate::checkpoint::QueueState;
+use crate::faults::{self, Point};
 use crate::intake::peer::Peer;
 use crate::intake::segments::{LaneIndex, SegmentIndex};
 use crate::intake::{Offence, Role, Token};
@@ -230,7 +231,9 @@ impl Drain {
         }
         // The notices before the file: without it nobody could write them any more.
         self.commit()?;
+        faults::reach(Point::BeforeUnlink);
         self.intake.segments.remove(index);
+        faults::reach(Point::AfterUnlink);
         for queue in queues {
             if let Some(queue) = self.queues.get_mut(queue) {
                 queue.lane_index = None;

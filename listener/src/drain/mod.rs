@@ -27,6 +27,7 @@ use crate::checkpoint::{Checkpoint, Recovery};
 use crate::intake::peer::Peer;
 use crate::intake::segments::LaneIndex;
 use crate::intake::{Callsites, Intake, Introduction, Offence, Role, Source, Token, WorkerLink};
+use crate::faults::{self, Point};
 use crate::options::Options;
 use crate::ownership::Ownership;
 use crate::sink::{SinkError, Sinks};
@@ -409,6 +410,7 @@ impl Drain {
                 intake.acknowledge(token, queue.position);
             }
         });
+        faults::reach(Point::AfterRelease);
         Ok(())
     }
 

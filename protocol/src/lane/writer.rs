@@ -33,7 +33,10 @@ impl<P: Place> Writer<P> {
         // Relaxed: the head is this side's own word; whoever wrote it before handed the lane over
         // by other means.
         let head = place.head().load(Ordering::Relaxed);
-        let seen_tail = place.tail().load(Ordering::Acquire);
+        let tail = place.tail().load(Ordering::Acquire);
+        // A tail that can't be true is a scribble, and gives no room.
+        let full = head.saturating_sub(place.capacity());
+        let seen_tail = if (full..=head).contains(&tail) { tail } else { full };
         Self { place, head, filled: head, seen_tail }
     }
 

@@ -76,22 +76,27 @@ pub(super) fn create(run_dir: &Path) -> Result<(File, PathBuf, FileName), Segmen
     Err(system("can't find a free name for a segment in", &folder)(error))
 }
 
-/// Whoever comes first makes the run directory, for its own user alone.
+/// Whoever comes first makes the run directory, for its own user alone. Nothing is made in one
+/// that somebody else may have planted.
 fn prepare_folder(run_dir: &Path) -> Result<PathBuf, SegmentError> {
     let folder = run_dir.join(LANES);
-    if !folder.is_dir() {
-        for path in [run_dir, &folder] {
-            match DirBuilder::new().mode(0o700).create(path) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                    return Err(system("can't make the folder", path)(error));
-                }
-                _ => {}
-            }
-        }
-    }
+    make_folder(run_dir)?;
     run_dir::check_trust(run_dir)?;
+    make_folder(&folder)?;
     run_dir::check_trust_of_lanes(&folder)?;
     Ok(folder)
+}
+
+fn make_folder(path: &Path) -> Result<(), SegmentError> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(system("can't make the folder", path)(error))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn create_locked(path: &Path) -> io::Result<File> {

@@ -30,6 +30,8 @@ use crate::limits::LANE_CAPACITY;
 #[derive(Debug)]
 pub(super) struct Memory {
     start: NonNull<u8>,
+    /// The only process that has it, if forked children don't.
+    only_in: Option<u32>,
 }
 
 // SAFETY: the mapping belongs to no thread, and all access goes through atomics and copies.
@@ -45,16 +47,17 @@ impl Memory {
         let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         // SAFETY: a new mapping at an address of the kernel's choice touches no memory in use.
         let start = unsafe { mmap(None, length, protection, MapFlags::MAP_SHARED, file, 0) }?;
-        Ok(Self { start: start.cast() })
+        Ok(Self { start: start.cast(), only_in: None })
     }
 
     /// Keeps the mapping out of forked children: a child that wrote to its parent's lanes would
     /// be a second writer; without the mapping it can't.
-    pub(super) fn keep_from_children(&self) {
+    pub(super) fn keep_from_children(&mut self) {
         // SAFETY: the advice concerns this mapping alone, and takes nothing from this process.
         let advised =
             unsafe { madvise(self.start.cast(), layout::SEGMENT_BYTES, MmapAdvise::MADV_DONTFORK) };
         debug_assert!(advised.is_ok(), "the kernel knows the advice since 2.6.16");
+        self.only_in = Some(std::process::id());
     }
 
     /// Brings pages in before they are used, so that no call pays for them. An older kernel
@@ -111,6 +114,10 @@ impl Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
+        // A forked child has no such mapping, and may well have one of its own in its place.
+        if self.only_in.is_some_and(|owner| owner != std::process::id()) {
+            return;
+        }
         // SAFETY: nothing refers to the mapping any more: lanes keep it alive as long as they do.
         let _ = unsafe { munmap(self.start.cast(), layout::SEGMENT_BYTES) };
     }

@@ -24,7 +24,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use nix::errno::Errno;
 use nix::fcntl::posix_fallocate;
+use nix::sys::resource::{Resource, getrlimit};
 
 use crate::lane::Place as _;
 use crate::limits::{CALLSITE_TABLE_MAX, LANE_CAPACITY, LANES_MAX, NAME_MAX};
@@ -97,8 +99,9 @@ impl Segment {
 
     fn lay_out(file: File, file_name: FileName, name: &str) -> io::Result<Self> {
         allocate(&file, 0, layout::TABLE + TABLE_STEP)?;
-        let memory = Arc::new(Memory::map(&file)?);
+        let mut memory = Memory::map(&file)?;
         memory.keep_from_children();
+        let memory = Arc::new(memory);
         memory.populate(0, layout::TABLE + TABLE_STEP);
         // The low byte is for the lanes' own numbers.
         let identity = QueueId(QueueId::random().0 & !0xff);
@@ -231,6 +234,11 @@ impl Segment {
 }
 
 fn allocate(file: &File, at: usize, len: usize) -> io::Result<()> {
+    // Beyond the limit of its files' size a process gets SIGXFSZ, and dies of it.
+    let (limit, _) = getrlimit(Resource::RLIMIT_FSIZE)?;
+    if (at + len) as u64 > limit {
+        return Err(Errno::EFBIG.into());
+    }
     let at = i64::try_from(at).map_err(io::Error::other)?;
     let len = i64::try_from(len).map_err(io::Error::other)?;
     Ok(posix_fallocate(file, at, len)?)

@@ -6,30 +6,10 @@ use std::fs;
 use std::time::Duration;
 
 use fleetlog_tests::fixture::ListenerBuilder;
-use fleetlog_tests::{Fixture, Steady, Verdict, judge, wait};
+use fleetlog_tests::{Fixture, Random, Steady, Verdict, judge, wait};
 use nix::sys::signal::Signal;
 
 use crate::fixture;
-
-/// Small, seeded, and good enough to be unpredictable: xorshift64.
-struct Random(u64);
-
-impl Random {
-    fn seeded() -> Self {
-        let now = fleetlog_protocol::stamp::wall_now();
-        let seed = std::env::var("FLEETLOG_SEED").ok().and_then(|seed| seed.parse().ok());
-        let seed = seed.unwrap_or(now) | 1;
-        eprintln!("FLEETLOG_SEED={seed}");
-        Self(seed)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
-    }
-}
 
 fn kills() -> u64 {
     std::env::var("FLEETLOG_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(25)
@@ -174,6 +154,11 @@ fn a_listener_killed_behind_the_positions_doubles_nothing() {
 #[test]
 fn a_listener_killed_behind_its_batch_loses_nothing() {
     die_at("after-clear");
+}
+
+#[test]
+fn a_listener_killed_when_it_has_told_the_workers_of_its_batch_doubles_nothing() {
+    die_at("after-release");
 }
 
 #[test]

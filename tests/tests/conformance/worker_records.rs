@@ -1,5 +1,6 @@
 //! What arrives of a record: values, levels, targets, spans, names, and records from odd places.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use serde_json::{Value, json};
@@ -16,8 +17,14 @@ fn lines_of(arguments: &[&str]) -> Vec<Value> {
     let text = fs::read_to_string(fixture.log()).expect("a log");
     let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line:?}"));
     let lines: Vec<Value> = text.lines().map(parse).collect();
-    let numbers: Vec<u64> = lines.iter().map(|line| line["seq"].as_u64().expect("a seq")).collect();
-    assert!(numbers.iter().copied().eq(1..=lines.len() as u64), "{numbers:?}");
+    let mut numbers: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+    for line in &lines {
+        let number = |key: &str| line[key].as_u64().expect("a number");
+        numbers.entry(number("lane")).or_default().push(number("seq"));
+    }
+    for (lane, numbers) in numbers {
+        assert!(numbers.iter().copied().eq(1..=numbers.len() as u64), "{lane}: {numbers:?}");
+    }
     lines
 }
 
@@ -199,7 +206,7 @@ fn records_that_are_too_long_are_cut_at_a_character_and_say_how_long_they_were()
         ("message", message, text(&message["fields"]["message"])),
         ("field", field, text(&field["fields"]["text"])),
     ] {
-        assert!(found.len() > (1 << 20) - 200, "{name}: only {} bytes were kept", found.len());
+        assert!(found.len() > crate::RECORD_MAX - 200, "{name}: only {} bytes were kept", found.len());
         assert!(found.starts_with('a') && found[1..].chars().all(|letter| letter == 'ä'), "{name}");
         let original = line["truncated"].as_u64().expect("the length that it had");
         assert!((length..length + 200).contains(&original), "{name}: {original}");

@@ -1,12 +1,15 @@
 //! Where lanes can't be used, or are not wanted: the socket, with the reason.
 
 use std::io::{Read as _, Write as _};
+use std::os::fd::AsFd as _;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::time::Duration;
 
 use fleetlog_protocol::frame::{self, Kind};
 use fleetlog_protocol::limits::LANE_CAPACITY;
 use fleetlog_protocol::message::{Attach, Hello};
 use fleetlog_worker::Transport;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigHandler, Signal, signal};
 use tempfile::TempDir;
@@ -29,13 +32,21 @@ struct Heard {
     bytes: Vec<u8>,
 }
 
+/// How long a role may take before it counts as hung. It needs milliseconds.
+const PATIENCE_MS: u16 = 60_000;
+
 fn listen(folder: &TempDir) -> UnixListener {
     UnixListener::bind(folder.path().join("run/socket")).expect("a socket")
 }
 
 impl Heard {
     fn accept(listener: &UnixListener) -> Self {
+        let mut asked = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
+        let answers = poll(&mut asked, PollTimeout::from(PATIENCE_MS)).expect("to wait");
+        assert_eq!(answers, 1, "no worker came");
         let (mut stream, _) = listener.accept().expect("a connection");
+        let patience = Duration::from_millis(PATIENCE_MS.into());
+        stream.set_read_timeout(Some(patience)).expect("a timeout");
         let mut preface = [0; frame::PREFACE.len()];
         stream.read_exact(&mut preface).expect("a preface");
         assert_eq!(preface, frame::PREFACE);

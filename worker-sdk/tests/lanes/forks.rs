@@ -8,19 +8,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use fleetlog_protocol::frame::{self, Kind};
 use fleetlog_protocol::message::Attach;
 use fleetlog_protocol::segment;
+use fleetlog_worker::WhenFull;
 use nix::libc;
 use nix::sys::prctl::set_child_subreaper;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, alarm, fork, getpid};
 
-use crate::reader::{self, Seen};
+use crate::reader::{self, Entry, Seen};
 use crate::stage::{self, Play, play};
-use crate::{Roles, install_plainly};
+use crate::{Roles, install, install_plainly, pressure};
 
 pub(crate) const ROLES: Roles = &[
     ("parent_and_child", parent_and_child),
     ("raw_clone", raw_clone),
     ("child_of_a_thread", child_of_a_thread),
+    ("silent_child", silent_child),
     ("forks_in_a_record", forks_in_a_record),
     ("storm", storm),
     ("dies_before_its_child", dies_before_its_child),
@@ -134,20 +136,51 @@ fn child_of_a_thread() {
     install_plainly();
     std::thread::spawn(|| {
         log(0..10);
-        // SAFETY: as in `start_child`, but that the child leaves by the end of its one thread,
-        // whose destructors find the parent's lane.
-        match unsafe { fork() }.expect("a child") {
-            ForkResult::Child => {
-                alarm::set(CHILD_DEADLINE_S);
-                return log(10..20);
-            }
-            ForkResult::Parent { child } => reap(child),
+        if !child_of_this_thread() {
+            return log(10..20);
         }
         log(10..20);
     })
     .join()
     .expect("a thread");
     log(20..30);
+}
+
+/// Forks a child that leaves by the end of its one thread, whose destructors find what its
+/// parent's thread held. Returns true in the parent, when the child has ended well.
+fn child_of_this_thread() -> bool {
+    // SAFETY: as in `start_child`; the child returns to where its thread began.
+    match unsafe { fork() }.expect("a child") {
+        ForkResult::Child => {
+            alarm::set(CHILD_DEADLINE_S);
+            false
+        }
+        ForkResult::Parent { child } => {
+            reap(child);
+            true
+        }
+    }
+}
+
+#[test]
+fn a_child_that_logs_nothing_does_not_report_its_parents_gap() {
+    let left = play("silent_child");
+    let seen = reader::read_one(&left.run_dir);
+    seen.assert_unbroken();
+    assert_eq!(seen.described.pid, left.pid, "the child made none");
+    let gaps = seen.lanes[1].iter().filter(|entry| matches!(entry, Entry::Gap { .. }));
+    assert_eq!(gaps.count(), 1);
+}
+
+fn silent_child() {
+    install(|builder| builder.when_full(WhenFull::DropNewest));
+    std::thread::spawn(|| {
+        // Leaves a gap that is due when the thread ends.
+        pressure::fill();
+        child_of_this_thread();
+    })
+    .join()
+    .expect("a thread");
 }
 
 #[test]
@@ -248,6 +281,8 @@ fn the_listener_hears_of_the_end_of_a_parent_whose_child_lives() {
     let attach = frame::take(bytes).expect("a frame").expect("a whole one");
     assert_eq!(attach.kind, Kind::Attach);
     let attach = Attach::decode(attach.body).expect("an attach");
+    // Connections are closed a moment before a process counts as ended.
+    play.wait_for("reaped");
     assert!(segment::is_dead(&play.run_dir(), attach.segment), "its lock is released");
     assert!(segment::start_time(pid).is_some(), "the child lives");
     play.go();
@@ -272,6 +307,7 @@ fn dies_before_its_child() {
         stage::cue("child", child);
     });
     reap(parent);
+    stage::cue("reaped", "");
     stage::wait();
     drop(writing.take());
     let child = waitpid(None, None).expect("the child's end");

@@ -23,7 +23,7 @@ const TOO_MANY: u64 = 3000;
 const PADDING: &str = "01234567890123456789012345678901234567890123456789\
                        01234567890123456789012345678901234567890123456789";
 
-fn fill() {
+pub(crate) fn fill() {
     for n in 0..TOO_MANY {
         tracing::info!(n, PADDING, "info");
     }
@@ -47,15 +47,16 @@ fn warnings_get_in_where_a_lane_is_full_behind_a_report_of_the_gap() {
     play.wait_for("full");
     let mut seen = reader::read_one(&play.run_dir());
     seen.assert_unbroken();
-    let kept = seen.messages().iter().filter(|message| *message == "info").count() as u64;
+    let kept = seen.messages().iter().filter(|message| *message == "info").count();
+    let first_ones: Vec<u64> =
+        seen.lines().iter().take(kept).map(|line| line.number("n")).collect();
+    assert_eq!(seen.messages()[kept..], ["warn", "error"]);
+    let kept = kept as u64;
+    assert_eq!(first_ones, (0..kept).collect::<Vec<_>>(), "the newest are dropped");
     assert!((1000..TOO_MANY).contains(&kept), "{kept}");
     let lost = TOO_MANY - kept;
     assert_eq!(drops_of(&seen, 1), [(kept + 1, TOO_MANY, unheard(lost))]);
     assert_eq!(seen.segment.drops(), unheard(lost + 10), "and ten behind the warnings");
-    let numbers: Vec<u64> =
-        seen.lines().iter().take(kept as usize).map(|line| line.number("n")).collect();
-    assert_eq!(numbers, (0..kept).collect::<Vec<_>>(), "the newest are dropped");
-    assert_eq!(seen.messages()[kept as usize..], ["warn", "error"]);
 
     seen.release();
     play.go();
@@ -103,12 +104,15 @@ fn drops_and_ends() {
 
 #[test]
 fn the_gap_of_the_calling_thread_is_reported_by_a_goodbye_and_it_logs_on() {
-    let left = play("drops_and_leaves");
-    let seen = reader::read_one(&left.run_dir);
-    seen.assert_unbroken();
+    let mut play = Play::start("drops_and_leaves");
+    play.wait_for("left");
+    let seen = reader::read_one(&play.run_dir());
     assert!(seen.segment.has_left());
-    let kept = seen.messages().len() as u64 - 1;
+    let kept = seen.messages().len() as u64;
     assert_eq!(drops_of(&seen, 1), [(kept + 1, TOO_MANY, unheard(TOO_MANY - kept))]);
+    play.go();
+    let seen = reader::read_one(&play.end_well().run_dir);
+    seen.assert_unbroken();
     assert_eq!(seen.messages().last().expect("lines"), "after the goodbye");
 }
 
@@ -116,9 +120,9 @@ fn drops_and_leaves() {
     install(|builder| builder.when_full(WhenFull::DropNewest));
     fill();
     fleetlog_worker::goodbye();
+    stage::cue("left", "");
+    stage::wait();
     tracing::error!("after the goodbye");
-    // SAFETY: ends this process; nothing of it is needed any more.
-    unsafe { nix::libc::_exit(0) }
 }
 
 #[test]

@@ -36,7 +36,7 @@ fn one_after_another() {
     }
 }
 
-const THREADS: u64 = 100;
+const THREADS: usize = 100;
 const RECORDS: u64 = 50;
 
 #[test]
@@ -50,19 +50,19 @@ fn threads_beyond_the_last_lane_share_the_first() {
         lanes.insert(line.lane);
         numbers.push(line.number("n"));
     }
-    assert_eq!(threads.len() as u64, THREADS);
+    assert_eq!(threads.len(), THREADS);
     for (thread, (lanes, numbers)) in &threads {
         assert_eq!(*numbers, (0..RECORDS).collect::<Vec<_>>(), "thread {thread}");
         assert_eq!(lanes.len(), 1, "thread {thread}");
     }
     let shared = threads.values().filter(|(lanes, _)| lanes.contains(&0)).count();
-    assert_eq!(shared, THREADS as usize - (LANES_MAX - 1));
+    assert_eq!(shared, THREADS - (LANES_MAX - 1));
     assert_eq!(seen.readers.len(), LANES_MAX);
 }
 
 fn all_at_once() {
     install_plainly();
-    let barrier = Barrier::new(THREADS as usize);
+    let barrier = Barrier::new(THREADS);
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
             let barrier = &barrier;

@@ -173,8 +173,9 @@ impl Segments {
             dead: false,
             is_announced: false,
             broken: false,
-            check_at: Instant::now() + DEATH_CHECK_LONGEST,
-            check_pause: DEATH_CHECK_LONGEST,
+            // One that was found may be a dead worker's.
+            check_at: Instant::now(),
+            check_pause: DEATH_CHECK_FIRST,
         });
         self.live += 1;
         Ok(index)

@@ -5,6 +5,13 @@ const PARTS: u64 = 64;
 const PARTS_LOG: u32 = PARTS.ilog2();
 const BUCKETS: usize = 64 * 64;
 
+/// Values that are told as one.
+struct Bin {
+    middle: f64,
+    width: f64,
+    count: f64,
+}
+
 /// Counts of values, and the exact largest one.
 #[derive(Clone, Debug)]
 pub(crate) struct Histogram {
@@ -28,18 +35,50 @@ impl Histogram {
         self.counts.iter().sum()
     }
 
-    /// The smallest value that at least `share` of ten thousand values do not exceed, rounded up
-    /// to its bucket's end.
-    pub(crate) fn quantile(&self, share: u64) -> u64 {
-        let rank = (self.count() * share).div_ceil(10_000);
-        let mut seen = 0;
-        for (index, count) in self.counts.iter().enumerate() {
+    /// The value that `share` of ten thousand values do not exceed. The clock's steps are taken for
+    /// what they are: a value stands for the `step` nanoseconds around it, or for its bucket where
+    /// that is wider, and the figure lies within them in proportion.
+    pub(crate) fn quantile(&self, share: u64, step: u64) -> f64 {
+        // Counts and nanoseconds are exact as an `f64`: they are below 2^53.
+        let rank = self.count() as f64 * share as f64 / 10_000.0;
+        let mut seen = 0.0;
+        for Bin { middle, width, count } in self.bins(step) {
+            if seen + count >= rank {
+                let within = middle - width / 2.0 + width * (rank - seen) / count;
+                return within.clamp(0.0, self.max as f64);
+            }
             seen += count;
-            if seen >= rank {
-                return last_of_bucket(index).min(self.max);
+        }
+        self.max as f64
+    }
+
+    /// Whether nearly all values are multiples of a step, give or take one.
+    pub(crate) fn is_in_steps_of(&self, step: u64) -> bool {
+        let near = |index: usize| (last_of_bucket(index) + 1) % step <= 2;
+        let counts = self.counts.iter().enumerate();
+        let near: u64 = counts.filter(|(index, _)| near(*index)).map(|(_, count)| count).sum();
+        near * 10 >= self.count() * 9
+    }
+
+    /// What is there, in order, in bins that are no finer than the clock.
+    fn bins(&self, step: u64) -> Vec<Bin> {
+        let mut bins: Vec<Bin> = Vec::new();
+        for (index, count) in self.counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+            let first = index.checked_sub(1).map_or(0, |before| last_of_bucket(before) + 1);
+            let last = last_of_bucket(index);
+            let (mut middle, mut width) =
+                (f64::midpoint(first as f64, last as f64), (last - first) as f64 + 1.0);
+            if width < step as f64 {
+                width = step as f64;
+                middle = (middle / width).round() * width;
+            }
+            let count = *count as f64;
+            match bins.last_mut() {
+                Some(bin) if bin.middle >= middle => bin.count += count,
+                _ => bins.push(Bin { middle, width, count }),
             }
         }
-        self.max
+        bins
     }
 
     /// Appends the largest value and pairs of bucket and count.
@@ -88,10 +127,25 @@ mod tests {
         for value in 1..=100_000 {
             histogram.add(value);
         }
-        for (share, exact) in [(5000, 50_000), (9900, 99_000), (9999, 99_990), (10_000, 100_000)] {
-            let found = histogram.quantile(share);
-            assert!(found >= exact && found <= exact + exact / 64, "{share}: {found}");
+        for (share, exact) in [(5000, 50e3), (9900, 99e3), (9999, 99_990.0), (10_000, 1e5)] {
+            let found = histogram.quantile(share, 1);
+            assert!((found - exact).abs() <= exact / 64.0, "{share}: {found}");
         }
+    }
+
+    #[test]
+    fn a_median_is_finer_than_the_steps_of_the_clock() {
+        for time in 40..80 {
+            let mut histogram = Histogram::default();
+            // A clock that steps by ten shows a constant time as the multiple below or above.
+            (0..10).for_each(|phase| histogram.add((phase + time) / 10 * 10));
+            let found = histogram.quantile(5000, 10);
+            assert!((found - time as f64).abs() < 1.5, "{time}: {found}");
+            assert!(histogram.is_in_steps_of(10));
+        }
+        let mut fine = Histogram::default();
+        (0..100).for_each(|value| fine.add(value));
+        assert!(!fine.is_in_steps_of(10));
     }
 
     #[test]
@@ -112,7 +166,7 @@ mod tests {
         let mut bytes = Vec::new();
         second.encode(&mut bytes);
         assert_eq!(first.merge(&bytes), Some(()));
-        assert_eq!((first.count(), first.quantile(10_000)), (2, 5000));
+        assert_eq!((first.count(), first.max), (2, 5000));
         assert_eq!(first.merge(&bytes[..20]), None);
     }
 }

@@ -21,6 +21,9 @@ const WARM_UP: u32 = 100;
 /// Records between two looks for the end of a flood: a look is a system call.
 const FLOOD: u32 = 1000;
 
+/// The nanoseconds by which the clock of many virtual machines goes on.
+const COARSE_STEP: u64 = 10;
+
 /// Pairs of readings from which the clock's own cost is taken.
 const CLOCK_PAIRS: usize = 10_000;
 
@@ -94,9 +97,10 @@ pub(crate) const fn records_of_bursts(bursts: u32) -> u32 {
 /// The times of single calls.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
-    pub(crate) times: Histogram,
-    /// The clock's own cost in nanoseconds, which is taken off every time.
-    pub(crate) clock: u64,
+    /// With the clock's own cost.
+    times: Histogram,
+    /// What empty measurements show.
+    clock: Histogram,
     /// Bursts that began a period late or more, because the one before them took too long.
     pub(crate) late: u64,
 }
@@ -108,7 +112,7 @@ pub(crate) fn warm_up() {
 
 /// Logs a burst each period and times each call on its own.
 pub(crate) fn log_in_bursts(bursts: u32) -> Calls {
-    let mut calls = Calls { clock: cost_of_clock(), ..Calls::default() };
+    let mut calls = Calls { clock: empty_measurements(), ..Calls::default() };
     let mut item = WARM_UP;
     let mut due = Instant::now();
     for _ in 0..bursts {
@@ -116,8 +120,7 @@ pub(crate) fn log_in_bursts(bursts: u32) -> Calls {
         for _ in 0..BURST {
             let start = Instant::now();
             record(item);
-            let time = nanoseconds(start.elapsed());
-            calls.times.add(time.saturating_sub(calls.clock));
+            calls.times.add(nanoseconds(start.elapsed()));
             item += 1;
         }
         due += PERIOD;
@@ -131,14 +134,12 @@ pub(crate) fn log_in_bursts(bursts: u32) -> Calls {
     calls
 }
 
-/// The median of what an empty measurement shows.
-fn cost_of_clock() -> u64 {
-    let mut pairs = Vec::with_capacity(CLOCK_PAIRS);
+fn empty_measurements() -> Histogram {
+    let mut times = Histogram::default();
     for _ in 0..CLOCK_PAIRS {
-        pairs.push(nanoseconds(Instant::now().elapsed()));
+        times.add(nanoseconds(Instant::now().elapsed()));
     }
-    pairs.sort_unstable();
-    pairs[CLOCK_PAIRS / 2]
+    times
 }
 
 fn nanoseconds(time: Duration) -> u64 {
@@ -157,28 +158,48 @@ impl Calls {
         Ok(calls)
     }
 
-    /// The microseconds that `share` of ten thousand calls did not exceed.
+    /// How many calls were timed.
+    pub(crate) fn count(&self) -> u64 {
+        self.times.count()
+    }
+
+    /// The microseconds that `share` of ten thousand calls did not exceed, without the clock's.
     pub(crate) fn micros(&self, share: u64) -> f64 {
-        // A time is exact as an `f64`: it is below 2^53 nanoseconds.
-        self.times.quantile(share) as f64 / 1000.0
+        let time = self.times.quantile(share, self.step()) - self.clock();
+        // Nothing is faster than no time, but what is taken off is a median itself.
+        time.max(0.0) / 1000.0
+    }
+
+    /// The clock's own cost in nanoseconds.
+    pub(crate) fn clock(&self) -> f64 {
+        self.clock.quantile(5000, self.step())
+    }
+
+    fn step(&self) -> u64 {
+        if self.clock.is_in_steps_of(COARSE_STEP) { COARSE_STEP } else { 1 }
     }
 
     /// The bytes for the pipe to the parent.
     pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut clock = Vec::new();
+        self.clock.encode(&mut clock);
         let mut bytes = Vec::new();
-        for number in [self.clock, self.late] {
+        for number in [self.late, clock.len() as u64] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
+        bytes.extend_from_slice(&clock);
         self.times.encode(&mut bytes);
         bytes
     }
 
     /// Adds what another worker sent.
     fn merge(&mut self, bytes: &[u8]) -> Option<()> {
-        let (clock, rest) = bytes.split_first_chunk()?;
-        let (late, rest) = rest.split_first_chunk()?;
-        self.clock = self.clock.max(u64::from_le_bytes(*clock));
+        let (late, rest) = bytes.split_first_chunk()?;
+        let (clock_len, rest) = rest.split_first_chunk()?;
+        let clock_len = usize::try_from(u64::from_le_bytes(*clock_len)).ok()?;
+        let (clock, times) = rest.split_at_checked(clock_len)?;
         self.late += u64::from_le_bytes(*late);
-        self.times.merge(rest)
+        self.clock.merge(clock)?;
+        self.times.merge(times)
     }
 }

@@ -12,6 +12,7 @@ mod hostile;
 mod listener_chain;
 mod listener_program;
 mod listener_steady;
+mod lone;
 mod pressure;
 mod records;
 mod setup;
@@ -33,6 +34,7 @@ fn main() {
         "exec" => exec::run(&mut arguments),
         "forkstorm" => forkstorm::run(&forkstorm::ForkStorm::from(&mut arguments)),
         "hostile" => hostile::run(&mut arguments),
+        "lone" => lone::run(&lone::Lone::from(&mut arguments)),
         "pressure" => pressure::run(&pressure::Pressure::from(&mut arguments)),
         "records" => records::run(&mut arguments),
         "signals" => signals::run(&mut arguments),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use super::{Listen, Row, Table, heading, share};
+use super::{Listen, Row, Spread, Table, heading, share};
 use crate::options::Options;
 use crate::peer::Peer;
 use crate::trial::{Course, Trial};
@@ -87,7 +87,7 @@ impl fmt::Display for CallTable {
         )?;
         for row in &self.rows {
             let (workers, peer) = row.setting;
-            let calls: u64 = row.measured().map(|calls| calls.times.count()).sum();
+            let calls: u64 = row.measured().map(|calls| calls.count()).sum();
             let late: u64 = row.measured().map(|calls| calls.late).sum();
             writeln!(
                 f,
@@ -103,8 +103,7 @@ impl fmt::Display for CallTable {
                 row.verdict(),
             )?;
         }
-        let clocks = self.rows.iter().flat_map(Row::measured).map(|calls| calls.clock);
-        let clock = clocks.max().unwrap_or_default();
-        writeln!(f, "\nAt most {clock} ns of each call are the clock's own and taken off.")
+        let clock = Spread::of(self.rows.iter().flat_map(Row::measured).map(Calls::clock));
+        writeln!(f, "\n{clock:.0} ns of each call are the clock's own and taken off.")
     }
 }
