@@ -18,6 +18,8 @@ const EXIT_NOW: i32 = 1;
 pub(crate) enum Wish {
     /// The sentinel.
     Stop,
+    /// The sentinel, because every process that this listener was spawned for is gone.
+    Alone,
 }
 
 /// The drain's end.
@@ -83,7 +85,10 @@ impl Wake {
         while (&self.bell).read(&mut rings).is_ok_and(|rings| rings > 0) {}
         let alone =
             self.lifeline.as_ref().is_some_and(|mut line| matches!(line.read(&mut rings), Ok(0)));
-        (alone || self.handle.stop.load(Ordering::Acquire)).then_some(Wish::Stop)
+        if alone {
+            return Some(Wish::Alone);
+        }
+        self.handle.stop.load(Ordering::Acquire).then_some(Wish::Stop)
     }
 
     /// Waits for a wake-up or the time.

@@ -7,7 +7,7 @@
 //! forgets them.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fleetlog_protocol::frame::Kind;
 use fleetlog_protocol::limits::CONNECTIONS_PER_UID_MAX;
@@ -30,6 +30,9 @@ use crate::sink::SinkError;
 /// while they don't. A lane that fills up rings, and so does one that is left alone.
 pub(super) const NAP_SHORTEST: Duration = Duration::from_micros(200);
 const NAP_LONGEST: Duration = Duration::from_millis(5);
+
+/// How long the end waits for processes to be gone that have hung up already.
+const DYING: Duration = Duration::from_millis(200);
 
 /// What a worker with lanes did.
 pub(super) struct LaneAccount {
@@ -91,9 +94,7 @@ impl Drain {
                 return;
             }
         };
-        let Some(segment) = self.intake.segments.get_mut(index) else { return };
-        let is_new = segment.lanes.is_empty();
-        segment.bell = Some(token);
+        let is_new = self.intake.segments.hang_bell(index, token);
         if let Some(connection) = self.intake.get(token) {
             connection.role = Role::Bell(index);
         }
@@ -200,10 +201,18 @@ impl Drain {
     /// Before the end: segments whose worker is gone need no next listener. A bell may not have
     /// told yet of a worker that ended a moment before the sentinel came.
     pub(super) fn take_leave_of_the_dead(&mut self, cutoff: Stamp) -> Result<(), DrainError> {
-        self.intake.segments.doubt_all();
-        self.look_at_lanes();
-        let drained = self.drain(cutoff);
-        self.note_trouble(drained)
+        let deadline = Instant::now() + DYING;
+        loop {
+            let dying = self.intake.segments.doubt_all();
+            self.look_at_lanes();
+            let drained = self.drain(cutoff);
+            self.note_trouble(drained)?;
+            let expected = if self.is_alone { self.intake.segments.len() } else { dying };
+            if expected == 0 || self.trouble.is_some() || Instant::now() >= deadline {
+                return Ok(());
+            }
+            self.wake.wait_until(Instant::now() + NAP_LONGEST);
+        }
     }
 
     fn bury_segment(&mut self, index: SegmentIndex) -> Result<(), SinkError> {

@@ -108,6 +108,8 @@ pub(crate) struct Drain {
     orphan_check: Instant,
     started: Instant,
     worker_seen: bool,
+    /// Every process that it was spawned for is gone.
+    is_alone: bool,
 }
 
 impl Drain {
@@ -142,6 +144,7 @@ impl Drain {
             orphan_check: Instant::now(),
             started: Instant::now(),
             worker_seen: false,
+            is_alone: false,
         };
         drain.scan()?;
         Ok(drain)
@@ -192,7 +195,10 @@ impl Drain {
         let paused = self.trouble.is_some();
         let woken =
             self.intake.collect(&self.ownership.socket, paused, &mut ready, &mut refused)?;
-        if woken.by_wake && self.wake.take() == Some(Wish::Stop) {
+        if woken.by_wake
+            && let Some(wish) = self.wake.take()
+        {
+            self.is_alone |= wish == Wish::Alone;
             self.requests.stop_by_signal();
         }
         for offence in refused {

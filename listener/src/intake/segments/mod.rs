@@ -55,7 +55,9 @@ pub(crate) struct Segment {
     /// Who the kernel says it is; without a bell, who owns the file.
     pub(crate) peer: Peer,
     /// The connection that rings for it.
-    pub(crate) bell: Option<Token>,
+    bell: Option<Token>,
+    /// Its bell was there and is silent.
+    has_hung_up: bool,
     /// Its lanes, in the order of their numbers.
     pub(crate) lanes: Vec<LaneIndex>,
     foreign: ForeignSegment,
@@ -165,6 +167,7 @@ impl Segments {
             described,
             peer,
             bell: None,
+            has_hung_up: false,
             lanes: Vec::new(),
             reported: within(&foreign.range(), || foreign.reported()).unwrap_or_default(),
             foreign,
@@ -465,12 +468,21 @@ impl Segments {
         })
     }
 
+    /// The worker's bell is this connection. Returns whether the segment is new.
+    pub(crate) fn hang_bell(&mut self, index: SegmentIndex, token: Token) -> bool {
+        let Some(segment) = self.get_mut(index) else { return false };
+        segment.bell = Some(token);
+        segment.has_hung_up = false;
+        segment.lanes.is_empty()
+    }
+
     /// The bell went silent: its worker may be dead.
     pub(crate) fn lost_bell(&mut self, index: SegmentIndex, token: Token) {
         if let Some(segment) = self.get_mut(index)
             && segment.bell == Some(token)
         {
             segment.bell = None;
+            segment.has_hung_up = true;
             segment.check_pause = DEATH_CHECK_FIRST;
             segment.check_at = Instant::now();
         }
@@ -497,13 +509,16 @@ impl Segments {
     }
 
     /// Every worker is looked for with the next call of [`look_for_deaths`](Self::look_for_deaths),
-    /// whatever its bell says.
-    pub(crate) fn doubt_all(&mut self) {
+    /// whatever its bell says. Returns how many have hung up and were not dead yet.
+    pub(crate) fn doubt_all(&mut self) -> usize {
         let now = Instant::now();
+        let mut dying = 0;
         for segment in self.list.iter_mut().flatten() {
             segment.bell = None;
             segment.check_at = now;
+            dying += usize::from(segment.has_hung_up && !segment.dead);
         }
+        dying
     }
 
     /// When [`look_for_deaths`](Self::look_for_deaths) wants to be called next.

@@ -54,9 +54,9 @@ impl Histogram {
 
     /// Whether nearly all values are multiples of a step, give or take one.
     pub(crate) fn is_in_steps_of(&self, step: u64) -> bool {
-        let near = |index: usize| (last_of_bucket(index) + 1) % step <= 2;
+        let is_near = |index: usize| last_of_bucket(index).wrapping_add(1) % step <= 2;
         let counts = self.counts.iter().enumerate();
-        let near: u64 = counts.filter(|(index, _)| near(*index)).map(|(_, count)| count).sum();
+        let near: u64 = counts.filter(|(index, _)| is_near(*index)).map(|(_, count)| count).sum();
         near * 10 >= self.count() * 9
     }
 
@@ -64,10 +64,9 @@ impl Histogram {
     fn bins(&self, step: u64) -> Vec<Bin> {
         let mut bins: Vec<Bin> = Vec::new();
         for (index, count) in self.counts.iter().enumerate().filter(|(_, count)| **count > 0) {
-            let first = index.checked_sub(1).map_or(0, |before| last_of_bucket(before) + 1);
-            let last = last_of_bucket(index);
-            let (mut middle, mut width) =
-                (f64::midpoint(first as f64, last as f64), (last - first) as f64 + 1.0);
+            let before = index.checked_sub(1).map_or(-1.0, |before| last_of_bucket(before) as f64);
+            let last = last_of_bucket(index) as f64;
+            let (mut middle, mut width) = (f64::midpoint(before + 1.0, last), last - before);
             if width < step as f64 {
                 width = step as f64;
                 middle = (middle / width).round() * width;

@@ -87,7 +87,7 @@ impl fmt::Display for CallTable {
         )?;
         for row in &self.rows {
             let (workers, peer) = row.setting;
-            let calls: u64 = row.measured().map(|calls| calls.count()).sum();
+            let calls: u64 = row.measured().map(Calls::count).sum();
             let late: u64 = row.measured().map(|calls| calls.late).sum();
             writeln!(
                 f,

@@ -1,0 +1,150 @@
+//! A full lane: what is dropped is counted twice, in band at its place and in the segment's
+//! header, and urgent records have room of their own.
+
+use std::thread;
+use std::time::Duration;
+
+use fleetlog_protocol::Level;
+use fleetlog_protocol::lane_queue::LaneQueue;
+use fleetlog_protocol::limits::{LANE_CAPACITY, LANE_RECORD_MAX, RESERVED_SHARE};
+use fleetlog_protocol::message::{DropReason, Drops, Gap};
+use fleetlog_protocol::socket_queue::WhenFull;
+
+use super::worker::{Said, Worker, check_unbroken, log, log_at, texts};
+
+/// Logs until one is dropped; tells how many were taken, and why the last was not.
+fn fill(worker: &Worker, queue: &mut LaneQueue, level: Level) -> (u64, DropReason) {
+    let text = "x".repeat(500);
+    let mut taken = 0;
+    loop {
+        match log_at(&worker.lanes, queue, level, 8, &text) {
+            Ok(()) => taken += 1,
+            Err(reason) => return (taken, reason),
+        }
+    }
+}
+
+fn gaps(said: &[Said]) -> Vec<Gap> {
+    said.iter().filter_map(|said| if let Said::Gap(gap) = said { Some(*gap) } else { None }).collect()
+}
+
+#[test]
+fn a_gap_stands_where_the_records_are_missing() {
+    let worker = Worker::dropping();
+    let mut queue = worker.claim();
+    let mut reader = worker.reader(1);
+    let mut said = Vec::new();
+    let (mut taken, mut dropped) = (0, 0);
+    for round in 1..=3_u64 {
+        let (more, reason) = fill(&worker, &mut queue, Level::Info);
+        assert_eq!(reason, DropReason::NoListener);
+        for _ in 1..round {
+            log(&worker.lanes, &mut queue, &"x".repeat(500)).expect_err("it is full");
+        }
+        said.extend(reader.said());
+        taken += more + 1;
+        dropped += round;
+        assert_eq!(worker.foreign().drops(), Drops([0, dropped, 0]), "counted at once");
+        assert_eq!(gaps(&said).len() as u64, round - 1, "reported with the next record");
+        log(&worker.lanes, &mut queue, &format!("after gap {round}")).expect("there is room");
+        let after = reader.said();
+        let [Said::Gap(gap), Said::Record { seq, .. }] = after.as_slice() else {
+            panic!("{after:?}")
+        };
+        assert_eq!((gap.drops, *seq), (Drops([0, round, 0]), gap.seq + 1));
+        said.extend(after);
+    }
+    assert_eq!(check_unbroken(&said), (taken, Drops([0, dropped, 0])));
+}
+
+#[test]
+fn the_last_eighth_is_for_urgent_records() {
+    let worker = Worker::dropping();
+    let mut queue = worker.claim();
+    let (ordinary, _) = fill(&worker, &mut queue, Level::Info);
+    let (urgent, _) = fill(&worker, &mut queue, Level::Error);
+    log_at(&worker.lanes, &mut queue, Level::Debug, 8, "short").expect_err("not for this one");
+    let reader = &mut worker.reader(1);
+    let said = reader.said();
+    let used = reader.reader.taken();
+    let open = (LANE_CAPACITY - LANE_CAPACITY / RESERVED_SHARE) as u64;
+    let each = used / (ordinary + urgent);
+    assert!(ordinary * each <= open && (ordinary + 2) * each > open, "{ordinary} of {each} bytes");
+    assert!(used <= LANE_CAPACITY as u64 && used + 2 * each > LANE_CAPACITY as u64);
+    // A gap stands between them: one ordinary record had been dropped.
+    assert_eq!(check_unbroken(&said), (ordinary + urgent, Drops([0, 1, 0])));
+    let at = said.iter().position(|said| matches!(said, Said::Gap(_))).expect("a gap");
+    assert_eq!(texts(&said[..at]).len() as u64, ordinary);
+}
+
+#[test]
+fn a_record_of_the_limit_fits_into_an_empty_lane_beside_all_that_is_due() {
+    let worker = Worker::dropping();
+    let mut queue = worker.claim();
+    let long = "x".repeat(LANE_RECORD_MAX - 100);
+    fill(&worker, &mut queue, Level::Info);
+    let mut reader = worker.reader(1);
+    reader.said();
+    worker.lanes.set_name(&"n".repeat(200));
+    log(&worker.lanes, &mut queue, &long).expect("a name, a gap and the longest record");
+    assert_eq!(reader.said().len(), 3);
+    for _ in 0..3 {
+        log(&worker.lanes, &mut queue, &long).expect("three of them fit");
+    }
+}
+
+#[test]
+fn a_record_longer_than_the_lane_is_dropped_and_counted_not_waited_for() {
+    // A wait would outlast every patience.
+    let worker = Worker::blocking();
+    let mut queue = worker.claim();
+    let reason = log(&worker.lanes, &mut queue, &"x".repeat(LANE_CAPACITY));
+    assert_eq!(reason, Err(DropReason::Full));
+    log(&worker.lanes, &mut queue, "short").expect("there is room");
+    assert_eq!(check_unbroken(&worker.reader(1).said()), (1, Drops([1, 0, 0])));
+}
+
+#[test]
+fn a_full_lane_waits_until_its_reader_makes_room() {
+    let worker = Worker::blocking();
+    let mut reader = worker.reader(1);
+    let said = thread::scope(|scope| {
+        let writing = scope.spawn(|| {
+            let mut queue = worker.claim();
+            // Five lanes' worth.
+            for number in 0..2000 {
+                let text = format!("{number} {}", "x".repeat(600));
+                log(&worker.lanes, &mut queue, &text).expect("the reader makes room");
+            }
+        });
+        let mut said = Vec::new();
+        while texts(&said).len() < 2000 {
+            said.extend(reader.said());
+            thread::sleep(Duration::from_millis(1));
+        }
+        writing.join().expect("it logs");
+        said
+    });
+    assert_eq!(check_unbroken(&said), (2000, Drops::default()));
+    assert_eq!(worker.foreign().drops(), Drops::default());
+}
+
+#[test]
+fn an_outage_costs_its_budget_once_and_ends_with_room() {
+    let budget = Duration::from_millis(30);
+    let worker = Worker::new(WhenFull::Block { stall_budget: budget });
+    let mut queue = worker.claim();
+    for round in 1..=2 {
+        let start = std::time::Instant::now();
+        let (_, reason) = fill(&worker, &mut queue, Level::Info);
+        assert_eq!(reason, DropReason::NoListener);
+        assert!(start.elapsed() >= budget, "round {round}: it waits before it drops");
+        // Were each of them to wait, the test would take minutes.
+        for _ in 0..20_000 {
+            log(&worker.lanes, &mut queue, &"x".repeat(500)).expect_err("the budget is spent");
+        }
+        worker.reader(1).said();
+        log(&worker.lanes, &mut queue, "room").expect("there is room");
+    }
+    assert_eq!(worker.foreign().drops().total(), 2 * 20_001);
+}
