@@ -12,10 +12,11 @@ use fleetlog_protocol::limits::{
     SPAN_DEPTH_MAX,
 };
 use fleetlog_protocol::message::{
-    Ack, Drops, Gap, Goodbye, Hello, Name, QueueId, Receipt, Reply, Request, Welcome,
+    Ack, Attach, Drops, Gap, Goodbye, Hello, Name, QueueId, Receipt, Reply, Request, Welcome,
     WorkerAccount, bounded_name,
 };
 use fleetlog_protocol::record::{self, FieldEncoder, FieldName, Record, RecordEncoder, Value};
+use fleetlog_protocol::segment::FileName;
 use fleetlog_protocol::{DecodeError, Level};
 use model::{Owned, OwnedField, OwnedName, block, encode_all, fields, inline_fields, own, text};
 use proptest::collection::vec;
@@ -229,16 +230,25 @@ proptest! {
     fn messages_are_read_as_they_were_written(
         (queue, pid, first_seq) in any::<(u128, u32, u64)>(),
         seq in any::<u64>(),
-        name in text(60),
+        (name, fallback) in (text(60), text(60)),
+        (segment_pid, start_time, number) in any::<(u32, u64, u32)>(),
         reply in reply(),
     ) {
         let kept = bounded_name(&name);
         prop_assert!(kept.len() <= NAME_MAX && name.starts_with(kept));
 
-        let hello = Hello { queue: QueueId(queue), pid, first_seq, name: kept, fallback: "full" };
         let mut bytes = Vec::new();
-        Hello { name: &name, ..hello.clone() }.encode(&mut bytes);
+        Hello { queue: QueueId(queue), pid, first_seq, name: &name, fallback: &fallback }
+            .encode(&mut bytes);
+        let fallback = bounded_name(&fallback);
+        let hello = Hello { queue: QueueId(queue), pid, first_seq, name: kept, fallback };
         prop_assert_eq!(Hello::decode(&bytes).unwrap(), hello);
+
+        let segment = FileName { pid: segment_pid, start_time, number };
+        let mut bytes = Vec::new();
+        Attach { pid, segment }.encode(&mut bytes);
+        prop_assert_eq!(Attach::decode(&bytes).unwrap(), Attach { pid, segment });
+        prop_assert_eq!(segment.to_string().parse(), Ok(segment));
 
         let mut bytes = Vec::new();
         Name { name: &name }.encode(&mut bytes);
@@ -293,12 +303,13 @@ proptest! {
 
     #[test]
     fn frames_are_taken_one_after_another_however_the_stream_is_cut(
-        bodies in vec((0..11_usize, vec(any::<u8>(), 0..50)), 1..6),
+        bodies in vec((0..13_usize, vec(any::<u8>(), 0..50)), 1..6),
         cut in 1..40_usize,
     ) {
-        const KINDS: [Kind; 11] = [
+        const KINDS: [Kind; 13] = [
             Kind::Hello, Kind::Record, Kind::Callsite, Kind::Name, Kind::Gap, Kind::Goodbye,
-            Kind::Welcome, Kind::Ack, Kind::Refused, Kind::Request, Kind::Reply,
+            Kind::Attach, Kind::Ring, Kind::Welcome, Kind::Ack, Kind::Refused, Kind::Request,
+            Kind::Reply,
         ];
         let mut stream = Vec::new();
         for (kind, body) in &bodies {
@@ -476,6 +487,7 @@ fn another_version_is_told_apart_from_garbage() {
     assert_eq!(Hello::decode(&hello[..2]).unwrap_err(), expected);
     assert_eq!(Hello::decode(&hello).unwrap_err(), expected);
     assert_eq!(Welcome::decode(&[9, 0]).unwrap_err(), expected);
+    assert_eq!(Attach::decode(&[9, 0]).unwrap_err(), expected);
 }
 
 #[test]

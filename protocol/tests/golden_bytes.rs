@@ -9,9 +9,11 @@ use fleetlog_protocol::callsite::Definition;
 use fleetlog_protocol::frame::{self, Kind, PREFACE};
 use fleetlog_protocol::limits::PROTOCOL_VERSION;
 use fleetlog_protocol::message::{
-    Ack, Drops, Gap, Goodbye, Hello, Name, QueueId, Receipt, Reply, Request, Welcome, WorkerAccount,
+    Ack, Attach, Drops, Gap, Goodbye, Hello, Name, QueueId, Receipt, Reply, Request, Welcome,
+    WorkerAccount,
 };
 use fleetlog_protocol::record::{self, FieldEncoder, FieldName, RecordEncoder};
+use fleetlog_protocol::segment::FileName;
 
 /// Frames what `encode` appends and compares it with the parts.
 #[track_caller]
@@ -31,21 +33,51 @@ fn the_version_is_that_of_these_bytes() {
 #[test]
 fn a_hello_has_these_bytes() {
     let queue = QueueId(0x0f0e_0d0c_0b0a_0908_0706_0504_0302_0100);
-    let hello =
-        Hello { queue, pid: 0x0102_0304, first_seq: 0x1122, name: "worker 3", fallback: "" };
+    let hello = Hello {
+        queue,
+        pid: 0x0102_0304,
+        first_seq: 0x1122,
+        name: "worker 3",
+        fallback: "no space",
+    };
     assert_frame(
         Kind::Hello,
         |out| hello.encode(out),
         &[
-            &[40, 0, 0, 0, 1],
+            &[49, 0, 0, 0, 1],
             &[1, 0],
             &[4, 3, 2, 1],
             &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15],
             &[0x22, 0x11, 0, 0, 0, 0, 0, 0],
             &[8],
             b"worker 3",
+            &[8],
+            b"no space",
         ],
     );
+}
+
+#[test]
+fn an_attach_has_these_bytes() {
+    let segment = FileName { pid: 0x0506_0708, start_time: 0x1122, number: 9 };
+    assert_frame(
+        Kind::Attach,
+        |out| Attach { pid: 0x0102_0304, segment }.encode(out),
+        &[
+            &[23, 0, 0, 0, 7],
+            &[1, 0],
+            &[4, 3, 2, 1],
+            &[8, 7, 6, 5],
+            &[0x22, 0x11, 0, 0, 0, 0, 0, 0],
+            &[9, 0, 0, 0],
+        ],
+    );
+}
+
+#[test]
+fn a_ring_has_these_bytes() {
+    assert_frame(Kind::Ring, |_| {}, &[&[1, 0, 0, 0, 8]]);
+    assert_eq!(frame::header(Kind::Ring, 0), [1, 0, 0, 0, 8]);
 }
 
 #[test]

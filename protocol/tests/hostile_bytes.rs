@@ -12,9 +12,11 @@ use std::hint::black_box;
 use fleetlog_protocol::callsite::{Callsite, Definition};
 use fleetlog_protocol::frame::{self, Kind};
 use fleetlog_protocol::message::{
-    Ack, Drops, Gap, Goodbye, Hello, Name, QueueId, Receipt, Reply, Request, Welcome, WorkerAccount,
+    Ack, Attach, Drops, Gap, Goodbye, Hello, Name, QueueId, Receipt, Reply, Request, Welcome,
+    WorkerAccount,
 };
 use fleetlog_protocol::record::{HEADER_LEN, Record, RecordEncoder};
+use fleetlog_protocol::segment::FileName;
 use fleetlog_protocol::{DecodeError, Level};
 use model::{OwnedField, block, encode_all, inline_fields, own};
 use proptest::collection::vec;
@@ -74,6 +76,7 @@ fn decode_everything(bytes: &[u8]) {
     }
     black_box(Callsite::decode(bytes).is_ok());
     black_box(Hello::decode(bytes).is_ok());
+    black_box(Attach::decode(bytes).is_ok());
     black_box(Welcome::decode(bytes).is_ok());
     black_box(Ack::decode(bytes).is_ok());
     black_box(Name::decode(bytes).is_ok());
@@ -132,9 +135,11 @@ fn valid_bodies(fields: &[OwnedField]) -> Vec<(Kind, Vec<u8>)> {
     };
     let drops = Drops([1, 2, 3]);
     add(Kind::Hello, &|out| {
-        Hello { queue: QueueId(5), pid: 6, first_seq: 7, name: "worker 3", fallback: "" }
+        Hello { queue: QueueId(5), pid: 6, first_seq: 7, name: "worker 3", fallback: "no space" }
             .encode(out);
     });
+    let segment = FileName { pid: 17, start_time: 4711, number: 0 };
+    add(Kind::Attach, &|out| Attach { pid: 6, segment }.encode(out));
     add(Kind::Welcome, &|out| Welcome { acked: 9 }.encode(out));
     add(Kind::Ack, &|out| Ack { seq: 9 }.encode(out));
     add(Kind::Name, &|out| Name { name: "worker 4" }.encode(out));
@@ -250,6 +255,7 @@ proptest! {
                     .refused_or(|record| record.definition.is_some_and(|definition| Callsite::decode(definition).is_err())),
                 Kind::Callsite => Callsite::decode(prefix).is_err(),
                 Kind::Hello => Hello::decode(prefix).is_err(),
+                Kind::Attach => Attach::decode(prefix).is_err(),
                 Kind::Welcome => Welcome::decode(prefix).is_err(),
                 Kind::Ack => Ack::decode(prefix).is_err(),
                 Kind::Name => Name::decode(prefix).is_err(),
@@ -258,7 +264,7 @@ proptest! {
                 Kind::Request => Request::decode(prefix).is_err(),
                 // A text reply has no inner end to miss.
                 Kind::Reply => Reply::decode(prefix).refused_or(|reply| matches!(reply, Reply::Status(_))),
-                Kind::Refused => true,
+                Kind::Refused | Kind::Ring => true,
             };
             prop_assert!(refused, "{kind:?} cut at {at} of {}", body.len());
         }

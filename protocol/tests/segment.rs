@@ -7,6 +7,8 @@ mod raw_segment;
 
 #[path = "segment/child.rs"]
 mod child;
+#[path = "segment/format.rs"]
+mod format;
 #[path = "segment/hostile.rs"]
 mod hostile;
 #[path = "segment/life.rs"]

@@ -8,7 +8,8 @@
 use std::error::Error;
 use std::fmt::{self, Write as _};
 
-use super::{Fields, NAME_INLINE, Type, Value, floor_char_boundary};
+use super::decoder::fields_of_block;
+use super::{NAME_INLINE, Type, Value, floor_char_boundary};
 use crate::limits::{ERROR_CHAIN_MAX, FIELD_COUNT_MAX};
 
 /// How a field says its name.
@@ -257,7 +258,7 @@ pub fn merge_fields(blocks: &[&[u8]], limit: usize) -> Vec<u8> {
 /// [`merge_fields`], and the bytes that the limits kept out.
 pub(super) fn merge_and_count(blocks: &[&[u8]], limit: usize) -> (Vec<u8>, usize) {
     let mut merged: Vec<(&str, Value<'_>)> = Vec::new();
-    for field in blocks.iter().flat_map(|block| Fields::of_block(block)) {
+    for field in blocks.iter().flat_map(|block| fields_of_block(block)) {
         let FieldName::Inline(name) = field.name else { continue };
         match merged.iter_mut().find(|(known, _)| *known == name) {
             Some(known) => known.1 = field.value,

@@ -44,8 +44,7 @@ fn a_thousand_callsites_are_numbered_in_the_order_of_their_first_records() {
     for ((number, definition, _), expected) in numbers(&said).into_iter().zip(expected) {
         assert_eq!((number, definition), (expected, None));
     }
-    let names: Vec<String> =
-        worker.callsites().into_iter().map(|callsite| callsite.name).collect();
+    let names: Vec<String> = worker.callsites().into_iter().map(|callsite| callsite.name).collect();
     let expected: Vec<String> = (1..=1000).map(|callsite| address(callsite).to_string()).collect();
     assert_eq!(names, expected);
 }

@@ -25,7 +25,9 @@ fn fill(worker: &Worker, queue: &mut LaneQueue, level: Level) -> (u64, DropReaso
 }
 
 fn gaps(said: &[Said]) -> Vec<Gap> {
-    said.iter().filter_map(|said| if let Said::Gap(gap) = said { Some(*gap) } else { None }).collect()
+    said.iter()
+        .filter_map(|said| if let Said::Gap(gap) = said { Some(*gap) } else { None })
+        .collect()
 }
 
 #[test]

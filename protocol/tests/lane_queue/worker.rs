@@ -208,13 +208,6 @@ pub fn record_of(level: Level, text: &str) -> Vec<u8> {
 }
 
 pub fn define(name: &str, fields: &[&str], out: &mut Vec<u8>) {
-    Definition {
-        level: Level::Info,
-        target: "t",
-        name,
-        file: None,
-        line: None,
-        module_path: None,
-    }
-    .encode(fields.iter().copied(), out);
+    Definition { level: Level::Info, target: "t", name, file: None, line: None, module_path: None }
+        .encode(fields.iter().copied(), out);
 }

@@ -139,7 +139,8 @@ fn lanes_that_were_never_claimed_have_an_address_and_nothing_more() {
 
 #[test]
 fn a_name_leads_nowhere_but_into_the_folder() {
-    for hostile in ["../../etc/passwd", "1.2.3/../x", "1.2.", "1..3", "1.2.3\0", "1.2.99999999999"] {
+    for hostile in ["../../etc/passwd", "1.2.3/../x", "1.2.", "1..3", "1.2.3\0", "1.2.99999999999"]
+    {
         assert!(hostile.parse::<FileName>().is_err(), "{hostile:?}");
     }
 }

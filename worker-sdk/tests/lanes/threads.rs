@@ -8,13 +8,14 @@ use fleetlog_protocol::limits::LANES_MAX;
 
 use crate::reader;
 use crate::stage::play;
-use crate::{Roles, install_plainly};
+use crate::{Roles, allocator, install_plainly};
 
 pub(crate) const ROLES: Roles = &[
     ("one_after_another", one_after_another),
     ("all_at_once", all_at_once),
     ("late", late),
     ("nested", nested),
+    ("warm", warm),
 ];
 
 #[test]
@@ -135,4 +136,24 @@ fn nested() {
     install_plainly();
     tracing::info!(value = ?Chatty, "outer");
     tracing::info!("{:?}", Chatty);
+}
+
+#[test]
+fn a_record_of_a_thread_that_has_logged_before_allocates_nothing() {
+    let left = play("warm");
+    assert_eq!(reader::read_one(&left.run_dir).messages(), vec!["warm"; 12]);
+}
+
+fn warm() {
+    install_plainly();
+    let log = |n: u64| tracing::info!(n, text = "some text", value = ?n, "warm");
+    // The second record finds a lane that has told its name and looked at its tail.
+    log(0);
+    log(1);
+    const SOME: u32 = 1000;
+    allocator::arm(SOME);
+    for n in 2..12 {
+        log(n);
+    }
+    assert_eq!(allocator::disarm(), SOME, "an allocation");
 }

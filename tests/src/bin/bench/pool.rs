@@ -177,11 +177,7 @@ impl Pool {
 }
 
 /// A worker's life. Returns its exit code.
-fn live(
-    worker: u32,
-    gate: &mut Gate,
-    work: impl Fn(u32, &mut Gate) -> io::Result<Vec<u8>>,
-) -> i32 {
+fn live(worker: u32, gate: &mut Gate, work: impl Fn(u32, &mut Gate) -> io::Result<Vec<u8>>) -> i32 {
     let done = catch_unwind(AssertUnwindSafe(|| {
         // Whoever kills the benchmark does not want to look for its workers.
         prctl::set_pdeathsig(Signal::SIGKILL)?;

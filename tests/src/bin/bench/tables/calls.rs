@@ -20,9 +20,8 @@ pub(super) struct CallTable {
 impl CallTable {
     pub(super) fn new(options: &Options) -> Self {
         let workers = options.call_workers();
-        let rows = workers.flat_map(|workers| {
-            options.peers.iter().map(move |peer| Row::new((workers, *peer)))
-        });
+        let rows = workers
+            .flat_map(|workers| options.peers.iter().map(move |peer| Row::new((workers, *peer))));
         Self { bursts: options.bursts, rounds: options.rounds, rows: rows.collect() }
     }
 
