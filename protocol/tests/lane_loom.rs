@@ -303,14 +303,14 @@ fn records_arrive_in_order_around_the_end_and_no_byte_is_raced_for() {
 #[test]
 fn a_publication_that_does_not_release_is_found() {
     must_fail("a_publication_that_does_not_release_is_found", "Causality violation", || {
-        bytes_around_the_end(Fault::Release)
+        bytes_around_the_end(Fault::Release);
     });
 }
 
 #[test]
 fn a_look_that_does_not_acquire_is_found() {
     must_fail("a_look_that_does_not_acquire_is_found", "Causality violation", || {
-        bytes_around_the_end(Fault::Acquire)
+        bytes_around_the_end(Fault::Acquire);
     });
 }
 
@@ -336,7 +336,7 @@ fn a_reader_that_looks_away_is_rung_for_every_byte_that_it_missed() {
 #[test]
 fn a_ring_that_is_lost_for_want_of_a_fence_is_found() {
     must_fail("a_ring_that_is_lost_for_want_of_a_fence_is_found", "deadlock", || {
-        doorbell(Fault::Fence)
+        doorbell(Fault::Fence);
     });
 }
 
@@ -371,7 +371,7 @@ fn a_writer_that_waits_for_room_is_woken_by_the_release_that_makes_it() {
 #[test]
 fn a_wake_up_that_is_lost_for_want_of_a_fence_is_found() {
     must_fail("a_wake_up_that_is_lost_for_want_of_a_fence_is_found", "deadlock", || {
-        full_lane(Fault::Fence)
+        full_lane(Fault::Fence);
     });
 }
 
@@ -397,7 +397,7 @@ fn a_lane_whose_two_sides_sleep_moves_on() {
 #[test]
 fn a_lane_whose_two_sides_sleep_for_ever_is_found() {
     must_fail("a_lane_whose_two_sides_sleep_for_ever_is_found", "deadlock", || {
-        both_sleep(Fault::Fence)
+        both_sleep(Fault::Fence);
     });
 }
 

@@ -47,6 +47,9 @@ const LOOKS_FOR: Duration = Duration::from_millis(50);
 const DEATH_CHECK_FIRST: Duration = Duration::from_millis(1);
 const DEATH_CHECK_LONGEST: Duration = Duration::from_secs(1);
 
+/// More than a worker can drop in years.
+const DROPS_CREDIBLE: u64 = 1 << 48;
+
 /// A worker's segment.
 #[derive(Debug)]
 pub(crate) struct Segment {
@@ -449,7 +452,9 @@ impl Segments {
     pub(crate) fn drops(&self, index: SegmentIndex) -> (Drops, Drops) {
         let Some(segment) = self.get(index) else { return Default::default() };
         let counted = within(&segment.foreign.range(), || segment.foreign.drops());
-        (counted.unwrap_or_default(), segment.reported)
+        // A count that nobody lives to reach is a scribble, and must not spoil the sums.
+        let counted = counted.ok().filter(|counted| counted.total() <= DROPS_CREDIBLE);
+        (counted.unwrap_or(segment.reported), segment.reported)
     }
 
     /// Drops were reported in band.

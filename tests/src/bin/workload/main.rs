@@ -15,6 +15,7 @@ mod listener_steady;
 mod lone;
 mod pressure;
 mod records;
+mod scribble;
 mod setup;
 mod signals;
 mod storm;
@@ -37,6 +38,7 @@ fn main() {
         "lone" => lone::run(&lone::Lone::from(&mut arguments)),
         "pressure" => pressure::run(&pressure::Pressure::from(&mut arguments)),
         "records" => records::run(&mut arguments),
+        "scribble" => scribble::run(&mut arguments),
         "signals" => signals::run(&mut arguments),
         other => panic!("no scenario `{other}`"),
     }

@@ -1,0 +1,112 @@
+//! Scribbles: a worker that writes nonsense into its own segment, after some honest records.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use fleetlog_protocol::lane_queue::{Lanes, LanesConfig};
+use fleetlog_protocol::level::Level;
+use fleetlog_protocol::limits::{LANE_CAPACITY, LANE_RECORD_MAX};
+use fleetlog_protocol::record::RecordEncoder;
+use fleetlog_protocol::run_dir::socket_path;
+use fleetlog_protocol::segment::LANES;
+use fleetlog_protocol::socket_queue::{CallsiteOf, LinkNumber, WhenFull};
+use fleetlog_tests::Random;
+
+use crate::arguments::Arguments;
+use crate::setup::run_dir;
+
+/// Where the lanes' bytes and the words of the second lane begin (`docs/segment-format.md`).
+const FIRST_LANE: u64 = 1_077_248;
+const SECOND_WORDS: u64 = 4096 + 384;
+
+static LINK: LinkNumber = LinkNumber::new();
+
+/// The honest records before.
+const HONEST: u64 = 50;
+
+/// Nonsense that one enemy writes.
+const SCRIBBLES: u64 = 400;
+
+pub(crate) fn run(arguments: &mut Arguments) {
+    let how = arguments.take("how", "bytes".to_owned());
+    let mut random = Random::seeded();
+    let run_dir = run_dir();
+    let lanes = Lanes::create(LanesConfig {
+        run_dir: run_dir.clone(),
+        socket: socket_path(&run_dir).expect("a short path"),
+        when_full: WhenFull::DropNewest,
+        name: format!("enemy with {how}"),
+        link_number: &LINK,
+    })
+    .expect("a segment");
+    let mut queue = lanes.claim().expect("room").expect("a lane");
+    let mut record = Vec::new();
+    let mut log = |lanes: &Lanes| {
+        RecordEncoder::new(&mut record, Level::Info, LANE_RECORD_MAX).finish(1, 0, 0);
+        let _ = queue.record(lanes, &mut record, false, CallsiteOf::Inline);
+    };
+    for _ in 0..HONEST {
+        log(&lanes);
+    }
+    let file = own_file(&run_dir);
+    let length = file.metadata().expect("a length").len();
+    match how.as_str() {
+        // Anywhere: words, table and records.
+        "bytes" => {
+            for _ in 0..SCRIBBLES {
+                scribble(&file, random.below(length), random.below(64), &mut random);
+                lanes.ring();
+            }
+        }
+        // The words alone, where a byte does the most harm.
+        "words" => {
+            for _ in 0..SCRIBBLES {
+                scribble(&file, 128 + random.below(4096 + 3 * 384), 8, &mut random);
+                lanes.ring();
+            }
+        }
+        // Frames of hostile lengths behind an honest head.
+        "lengths" => {
+            for round in 0..SCRIBBLES {
+                // The second lane: the first is shared, and this thread has the next.
+                let lane = FIRST_LANE + LANE_CAPACITY as u64;
+                scribble(&file, lane + random.below(1024), 8, &mut random);
+                file.write_all_at(&(1 + 977 * round).to_le_bytes(), SECOND_WORDS).expect("a head");
+                lanes.ring();
+            }
+        }
+        // The file is cut short while the listener has it mapped, and nothing of it is touched
+        // here any more.
+        "truncate" => {
+            file.set_len(random.below(length)).expect("a shorter file");
+            for _ in 0..20 {
+                lanes.ring();
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            file.set_len(0).expect("an empty file");
+            lanes.ring();
+        }
+        other => panic!("no scribble `{other}`"),
+    }
+    lanes.ring();
+    // SAFETY: the process ends at once: what it mapped must not be touched by a destructor.
+    unsafe { libc::_exit(0) }
+}
+
+fn own_file(run_dir: &std::path::Path) -> File {
+    let own = format!("{}.", std::process::id());
+    let mut found: Vec<PathBuf> = std::fs::read_dir(run_dir.join(LANES))
+        .expect("the folder of lanes")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&own)))
+        .collect();
+    let path = found.pop().expect("a segment of this process");
+    OpenOptions::new().read(true).write(true).open(path).expect("the segment")
+}
+
+fn scribble(file: &File, at: u64, length: u64, random: &mut Random) {
+    let bytes: Vec<u8> = (0..length).map(|_| random.below(256).to_le_bytes()[0]).collect();
+    file.write_all_at(&bytes, at).expect("a scribble");
+}
