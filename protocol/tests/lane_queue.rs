@@ -141,9 +141,9 @@ fn the_shared_lane_keeps_numbers_and_stamps_in_order_under_contention() {
     });
     assert_eq!(check_unbroken(&said), ((THREADS * EACH) as u64, Drops::default()));
     for thread in 0..THREADS {
-        let its = texts(&said).into_iter().filter_map(|text| {
-            text.strip_prefix(&format!("{thread} ")).map(|number| number.parse::<usize>())
-        });
+        let its = texts(&said)
+            .into_iter()
+            .filter_map(|text| text.strip_prefix(&format!("{thread} ")).map(str::parse::<usize>));
         assert!(its.eq((0..EACH).map(Ok)), "thread {thread} is in the order of its calls");
     }
 }

@@ -29,29 +29,29 @@ use raw_segment::{COMMITTED, RawSegment, TABLE, VERSION, bytes};
 use tempfile::TempDir;
 
 /// A folder for one test, with the path of a run directory in it that nobody has made yet.
-pub struct Place {
+struct Place {
     dir: TempDir,
 }
 
 impl Place {
-    pub fn new() -> Self {
+    fn new() -> Self {
         Self { dir: tempfile::tempdir().expect("a temporary folder") }
     }
 
-    pub fn path(&self) -> &Path {
+    fn path(&self) -> &Path {
         self.dir.path()
     }
 
-    pub fn run_dir(&self) -> PathBuf {
+    fn run_dir(&self) -> PathBuf {
         self.dir.path().join("run")
     }
 
-    pub fn file(&self, name: FileName) -> PathBuf {
+    fn file(&self, name: FileName) -> PathBuf {
         self.run_dir().join(LANES).join(name.to_string())
     }
 }
 
-pub const A_NAME: FileName = FileName { pid: 17, start_time: 4711, number: 0 };
+const A_NAME: FileName = FileName { pid: 17, start_time: 4711, number: 0 };
 
 #[test]
 fn a_segment_tells_whose_it_is() {

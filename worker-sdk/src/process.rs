@@ -113,12 +113,14 @@ impl Process {
 
 fn make_lanes(worker: &'static Worker) -> Result<Lanes, String> {
     release_inherited(&worker.bell_link);
+    release_inherited(&worker.segment_file);
     let made = Lanes::create(LanesConfig {
         run_dir: worker.settings.run_dir.clone(),
         socket: worker.settings.socket.clone(),
         when_full: worker.settings.when_full,
         name: worker.name(),
         link_number: &worker.bell_link,
+        file_number: &worker.segment_file,
     });
     made.map_err(|error| {
         say::fallback(&error.to_string());

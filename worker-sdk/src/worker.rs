@@ -51,6 +51,8 @@ pub(crate) struct Worker {
     pub(crate) socket_link: LinkNumber,
     /// The connection of the lanes' bell.
     pub(crate) bell_link: LinkNumber,
+    /// The segment's file, which a child must let go of as well.
+    pub(crate) segment_file: LinkNumber,
     process: PerProcess<Process>,
     /// Records that a thread made while it was inside, and that nobody has reported yet.
     reentrant: AtomicU64,
@@ -74,6 +76,7 @@ impl Worker {
             name: Replaceable::empty(),
             socket_link: LinkNumber::new(),
             bell_link: LinkNumber::new(),
+            segment_file: LinkNumber::new(),
             process: PerProcess::new(),
             reentrant: AtomicU64::new(0),
         };
@@ -246,6 +249,7 @@ extern "C" fn in_child() {
     for worker in WORKERS.iter() {
         release_inherited(&worker.socket_link);
         release_inherited(&worker.bell_link);
+        release_inherited(&worker.segment_file);
         // The parent's, who reports them.
         worker.reentrant.store(0, Ordering::Relaxed);
     }

@@ -23,6 +23,7 @@ mod layout;
 mod memory;
 mod recovery;
 
+use std::cell::Cell;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -92,6 +93,8 @@ pub(crate) struct Checkpoint {
     run_dir: PathBuf,
     memory: Memory,
     layout: Layout,
+    /// No queue slot before this one is free.
+    first_free: Cell<usize>,
 }
 
 impl Checkpoint {
@@ -111,7 +114,8 @@ impl Checkpoint {
         let Some(layout) = Layout::read(&memory) else {
             return Self::replace_damaged(run_dir, &path);
         };
-        let mut checkpoint = Self { run_dir: run_dir.to_owned(), memory, layout };
+        let mut checkpoint =
+            Self { run_dir: run_dir.to_owned(), memory, layout, first_free: Cell::new(0) };
         let recovery = checkpoint.recover();
         for file in 0..layout.files {
             checkpoint.memory.store(layout.file(file), 0);
@@ -130,7 +134,7 @@ impl Checkpoint {
         let memory = Memory::create(&next, layout.words())?;
         layout.write(&memory);
         std::fs::rename(&next, run_dir.join(STATE))?;
-        Ok(Self { run_dir: run_dir.to_owned(), memory, layout })
+        Ok(Self { run_dir: run_dir.to_owned(), memory, layout, first_free: Cell::new(0) })
     }
 
     /// The queues that are known.
@@ -143,8 +147,8 @@ impl Checkpoint {
 
     /// Takes a queue in, also while an intent is open: a paused drain still greets workers.
     pub(crate) fn add_queue(&mut self, state: &QueueState) -> io::Result<QueueSlot> {
-        let free =
-            (0..self.layout.queues).find(|slot| self.memory.load(self.layout.queue(*slot)) == 0);
+        let free = (self.first_free.get()..self.layout.queues)
+            .find(|slot| self.memory.load(self.layout.queue(*slot)) == 0);
         let slot = match free {
             Some(slot) => slot,
             None => {
@@ -153,6 +157,7 @@ impl Checkpoint {
                 slot
             }
         };
+        self.first_free.set(slot + 1);
         self.write_queue(slot, state);
         Ok(QueueSlot(slot))
     }
@@ -229,6 +234,7 @@ impl Checkpoint {
             self.memory.store(at + layout::QUEUE_WRITTEN, advance.written);
             self.memory.store(at + layout::QUEUE_TAIL, advance.tail);
             if advance.ends {
+                self.first_free.set(self.first_free.get().min(advance.queue.0));
                 self.memory.store(at, 0);
             }
         }
@@ -246,6 +252,7 @@ impl Checkpoint {
             run_dir: self.run_dir.clone(),
             memory: Memory::create(&next, layout.words())?,
             layout,
+            first_free: self.first_free.clone(),
         };
         layout.write(&larger.memory);
         for slot in 0..self.layout.queues {

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fleetlog_protocol::frame::Kind;
-use fleetlog_protocol::limits::CONNECTIONS_PER_UID_MAX;
 use fleetlog_protocol::message::{Drops, Receipt, Welcome, WorkerAccount};
 use fleetlog_protocol::segment::{self, FileName};
 use fleetlog_protocol::stamp::{self, Stamp};
@@ -57,7 +56,10 @@ impl Drain {
                     self.take_in_lanes(index);
                 }
                 // Its worker is about to complete it and will ring, or died before it could.
-                Err(_) if segment::is_dead(&self.ownership.run_dir, file) => {
+                Err(_)
+                    if segment::is_incomplete(&self.ownership.run_dir, file)
+                        && segment::is_dead(&self.ownership.run_dir, file) =>
+                {
                     found.1 += 1;
                     let _ = segment::remove(&self.ownership.run_dir, file);
                 }
@@ -76,17 +78,7 @@ impl Drain {
 
     /// Takes in the segment that a worker's bell names.
     pub(super) fn take_in_segment(&mut self, token: Token, peer: Peer, pid: u32, file: FileName) {
-        let of_uid = |peer: &Peer| {
-            let segments = self.intake.segments.iter();
-            segments.filter(|(_, segment)| segment.described.uid == peer.uid).count()
-        };
-        // A segment without a bell is as large as one with it.
-        let opened = if of_uid(&peer) >= 4 * CONNECTIONS_PER_UID_MAX {
-            Err(Offence::TooManyOfUid(peer.uid))
-        } else {
-            self.intake.segments.open(file, Some(peer))
-        };
-        let index = match opened {
+        let index = match self.intake.segments.open(file, Some(peer)) {
             Ok(index) => index,
             Err(offence) => {
                 tracing::warn!(pid, uid = peer.uid, %offence, "a worker's lanes can't be taken in");
@@ -154,7 +146,13 @@ impl Drain {
     /// Looks at all lanes that may have news. Comes after the connections were heard: whoever
     /// rang before the cut-off is looked at now.
     pub(super) fn look_at_lanes(&mut self) {
-        for index in self.intake.segments.look_for_deaths() {
+        let checked = self.intake.segments.look_for_deaths();
+        for index in checked.silent {
+            // A ring may have found no way here: the backlog was full, or the system had no memory.
+            self.take_in_lanes(index);
+            self.intake.segments.rung(index);
+        }
+        for index in checked.dead {
             // Its bits may say nothing of its last record, if it died before it could ring.
             self.take_in_lanes(index);
             self.intake.segments.watch_all(index);

@@ -91,6 +91,7 @@ impl Queue {
 #[derive(Debug, Default)]
 pub(crate) struct Queues {
     list: Vec<Option<Queue>>,
+    free: Vec<QueueIndex>,
     by_id: HashMap<QueueId, QueueIndex>,
     dirty: Vec<QueueIndex>,
     /// The accounts of queues that ended, in the order of their end.
@@ -206,10 +207,10 @@ impl Queues {
             dirty: false,
             ends: false,
         };
-        let index = self.list.iter().position(Option::is_none).unwrap_or(self.list.len());
-        if index == self.list.len() {
+        let index = self.free.pop().unwrap_or_else(|| {
             self.list.push(None);
-        }
+            self.list.len() - 1
+        });
         self.list[index] = Some(queue);
         self.by_id.insert(state.id, index);
         index
@@ -271,6 +272,7 @@ impl Queues {
                 // The account of a worker with lanes is kept when its segment ends.
                 let account = (queue.lane == 0).then(|| queue.account());
                 self.by_id.remove(&self.list[index].take().map_or(QueueId(0), |queue| queue.id));
+                self.free.push(index);
                 if let Some(account) = account {
                     self.keep(account);
                 }

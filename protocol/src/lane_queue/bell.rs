@@ -14,8 +14,6 @@ use crate::segment::Segment;
 use crate::socket_queue::LinkNumber;
 use crate::socket_queue::link::{Broken, Heard, Link};
 
-/// The pause after a connection that could not be made.
-const RETRY: Duration = Duration::from_millis(20);
 /// A listener that refused these lanes will do so again until somebody changes something.
 const RETRY_REFUSED: Duration = Duration::from_secs(1);
 
@@ -74,6 +72,8 @@ impl Bell {
         }
     }
 
+    /// Without a pause after a failure: a ring that is swallowed is never made again, and a
+    /// listener that started meanwhile would sleep on. Rings are rare where nobody listens.
     fn connect(&mut self) -> bool {
         if self.retry_at.is_some_and(|at| Instant::now() < at) {
             return false;
@@ -81,7 +81,7 @@ impl Bell {
         let greeted = Link::connect(&self.socket, self.link_number)
             .ok()
             .filter(|link| link.send(&self.greeting).is_ok_and(|sent| sent == self.greeting.len()));
-        self.retry_at = greeted.is_none().then(|| Instant::now() + RETRY);
+        self.retry_at = None;
         self.link = greeted;
         self.link.is_some()
     }

@@ -53,6 +53,9 @@ pub struct LanesConfig {
     pub name: String,
     /// Where the bell's descriptor is told to a fork handler.
     pub link_number: &'static LinkNumber,
+    /// Where the segment's descriptor is told to it: a child that keeps its copy keeps the space
+    /// of a segment that was removed.
+    pub file_number: &'static LinkNumber,
 }
 
 /// The lanes of one process.
@@ -64,12 +67,14 @@ pub struct LanesConfig {
 /// use fleetlog_protocol::Level;
 /// # let folder = tempfile::tempdir().unwrap();
 /// static LINK: LinkNumber = LinkNumber::new();
+/// static FILE: LinkNumber = LinkNumber::new();
 /// let lanes = Lanes::create(LanesConfig {
 ///     run_dir: folder.path().join("run"),
 ///     socket: folder.path().join("run/socket"),
 ///     when_full: WhenFull::DropNewest,
 ///     name: "worker 1".to_owned(),
 ///     link_number: &LINK,
+///     file_number: &FILE,
 /// }).unwrap();
 /// let mut queue = lanes.claim().unwrap().expect("the first lane is free");
 /// let mut record = Vec::new();
@@ -124,6 +129,7 @@ impl Lanes {
     /// Any [`SegmentError`]: the process must log another way.
     pub fn create(config: LanesConfig) -> Result<Self, SegmentError> {
         let segment = Segment::create(&config.run_dir, &config.name)?;
+        config.file_number.set(segment.descriptor());
         let lane = segment.allocate_lane(SHARED).map_err(|source| {
             let _ = crate::segment::remove(&config.run_dir, segment.name());
             SegmentError::System {

@@ -107,7 +107,7 @@ fn create_locked(path: &Path) -> io::Result<File> {
         .mode(0o600)
         .custom_flags(libc::O_CLOEXEC | libc::O_NOFOLLOW)
         .open(path)?;
-    fcntl(&file, FcntlArg::F_SETLK(&whole_file(libc::F_WRLCK)))?;
+    lock(&file)?;
     // A listener that looked between the two calls may have taken an unlocked file for a dead
     // process's, and removed it.
     let (mine, named) = (file.metadata()?, std::fs::symlink_metadata(path));
@@ -115,6 +115,15 @@ fn create_locked(path: &Path) -> io::Result<File> {
         Ok(file)
     } else {
         Err(io::ErrorKind::AlreadyExists.into())
+    }
+}
+
+/// Takes the lock, which the kernel releases with the process.
+pub(super) fn lock(file: &File) -> io::Result<()> {
+    match fcntl(file, FcntlArg::F_SETLK(&whole_file(libc::F_WRLCK))) {
+        Ok(_) => Ok(()),
+        Err(Errno::EACCES | Errno::EAGAIN) => Err(io::ErrorKind::WouldBlock.into()),
+        Err(errno) => Err(errno.into()),
     }
 }
 

@@ -18,8 +18,8 @@ mod memory;
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -123,6 +123,11 @@ impl Segment {
     #[must_use]
     pub const fn identity(&self) -> QueueId {
         self.identity
+    }
+
+    /// The number of the descriptor that holds the lock.
+    pub(crate) fn descriptor(&self) -> i32 {
+        self.file.as_raw_fd()
     }
 
     /// The file's name in the folder of segments.
@@ -443,10 +448,28 @@ pub fn scan(run_dir: &Path) -> io::Result<Vec<FileName>> {
     Ok(names.collect())
 }
 
+/// Whether a file was never made a whole segment, so that nothing was ever published in it. What
+/// can't be read is not known to be incomplete.
+#[must_use]
+pub fn is_incomplete(run_dir: &Path, name: FileName) -> bool {
+    let path = run_dir.join(LANES).join(name.to_string());
+    let Ok(file) = file::open(&path) else { return false };
+    let mut magic = [0; 8];
+    match file.read_at(&mut magic, 0) {
+        Ok(read) => read < magic.len() || magic == [0; 8],
+        Err(_) => false,
+    }
+}
+
 /// Removes a segment whose worker is dead and whose records are in the files.
 ///
 /// # Errors
-/// Whatever the system says.
+/// [`io::ErrorKind::WouldBlock`] when somebody holds its lock after all, else whatever the system
+/// says.
 pub fn remove(run_dir: &Path, name: FileName) -> io::Result<()> {
-    std::fs::remove_file(run_dir.join(LANES).join(name.to_string()))
+    let path = run_dir.join(LANES).join(name.to_string());
+    // The lock first: a process of another pid namespace may be about to take the name.
+    let file = file::open(&path)?;
+    file::lock(&file)?;
+    std::fs::remove_file(&path)
 }

@@ -24,8 +24,8 @@ const SEND_BUFFER: usize = 1 << 20;
 /// Reads of one call, 4 KiB each: a listener that talks without end must not hold up a worker.
 const READS_MAX: usize = 16;
 
-/// The connection's number for the fork handler, which must close a child's copy without
-/// touching any lock; -1 = not connected.
+/// A descriptor's number for the fork handler, which must close a child's copy without touching
+/// any lock; -1 = there is none.
 #[derive(Debug)]
 pub struct LinkNumber(AtomicI32);
 
@@ -42,7 +42,7 @@ impl LinkNumber {
         (number >= 0).then_some(number)
     }
 
-    fn set(&self, number: i32) {
+    pub(crate) fn set(&self, number: i32) {
         self.0.store(number, Ordering::Release);
     }
 }

@@ -138,7 +138,6 @@ fn a_listener_that_restarts_is_rung_at_once() {
 /// segment, it reads what is there, looks away, and sleeps. The next record must wake it, or it
 /// stays unseen until something else does.
 #[test]
-#[ignore = "fails: the pause after a failed connection swallows the ring"]
 fn a_listener_that_starts_right_after_a_failed_ring_is_rung() {
     for _ in 0..20 {
         let worker = Worker::dropping();

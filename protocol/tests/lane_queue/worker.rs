@@ -38,6 +38,7 @@ impl Worker {
             when_full,
             name: "first".to_owned(),
             link_number: Box::leak(Box::new(LinkNumber::new())),
+            file_number: Box::leak(Box::new(LinkNumber::new())),
         };
         Self { lanes: Lanes::create(config).expect("there is room"), dir }
     }

@@ -25,7 +25,7 @@ pub struct Other {
 
 impl Other {
     /// Starts the same test again.
-    pub fn start(test: &str, place: &Place) -> Self {
+    pub(super) fn start(test: &str, place: &Place) -> Self {
         let child = Command::new(std::env::current_exe().expect("this test"))
             .args(["--exact", test, "--nocapture", "--include-ignored"])
             .env(VARIABLE, place.path())

@@ -10,6 +10,7 @@
 
 mod guard;
 
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 use fleetlog_protocol::callsite::Callsite;
 use fleetlog_protocol::frame::Kind;
 use fleetlog_protocol::lane::Reader;
+use fleetlog_protocol::limits::CONNECTIONS_PER_UID_MAX;
 use fleetlog_protocol::message::{Drops, Name, QueueId};
 use fleetlog_protocol::segment::{self, Description, FileName, ForeignSegment, MappedLane};
 use fleetlog_protocol::stamp::{self, Stamp};
@@ -46,6 +48,10 @@ const LOOKS_FOR: Duration = Duration::from_millis(50);
 /// that ends closes its descriptors a moment before it is gone.
 const DEATH_CHECK_FIRST: Duration = Duration::from_millis(1);
 const DEATH_CHECK_LONGEST: Duration = Duration::from_secs(1);
+
+/// Segments that are mapped of one uid. More wait in the run directory: a fleet that died while
+/// nobody listened is drained in turns.
+const OF_UID_MAX: usize = 4 * CONNECTIONS_PER_UID_MAX;
 
 /// More than a worker can drop in years.
 const DROPS_CREDIBLE: u64 = 1 << 48;
@@ -103,16 +109,31 @@ pub(crate) struct Lane {
     broken: bool,
 }
 
+/// What became of workers whose bell is silent.
+#[derive(Debug, Default)]
+pub(crate) struct Checked {
+    /// They live.
+    pub(crate) silent: Vec<SegmentIndex>,
+    /// They were found dead.
+    pub(crate) dead: Vec<SegmentIndex>,
+}
+
 /// All segments of a run directory.
 #[derive(Debug)]
 pub(crate) struct Segments {
     run_dir: PathBuf,
     list: Vec<Option<Segment>>,
+    free: Vec<SegmentIndex>,
+    by_file: HashMap<FileName, SegmentIndex>,
+    of_uid: HashMap<u32, usize>,
     lanes: Vec<Option<Lane>>,
     free_lanes: Vec<LaneIndex>,
     /// Lanes that are looked at.
     watched: Vec<LaneIndex>,
-    live: usize,
+    /// Segments whose worker is dead.
+    dead: Vec<SegmentIndex>,
+    /// When the next worker is looked for whose bell is silent.
+    next_check: Option<Instant>,
 }
 
 impl Segments {
@@ -121,10 +142,14 @@ impl Segments {
         Ok(Self {
             run_dir: run_dir.to_owned(),
             list: Vec::new(),
+            free: Vec::new(),
+            by_file: HashMap::new(),
+            of_uid: HashMap::new(),
             lanes: Vec::new(),
             free_lanes: Vec::new(),
             watched: Vec::new(),
-            live: 0,
+            dead: Vec::new(),
+            next_check: None,
         })
     }
 
@@ -134,10 +159,7 @@ impl Segments {
         file: FileName,
         peer: Option<Peer>,
     ) -> Result<SegmentIndex, Offence> {
-        let known = self
-            .list
-            .iter()
-            .position(|known| known.as_ref().is_some_and(|known| known.file == file));
+        let known = self.by_file.get(&file).copied();
         let refuse = |why: String| Offence::Segment(why);
         if let Some(index) = known {
             let owner = self.list[index].as_ref().map(|known| known.described.uid);
@@ -161,10 +183,17 @@ impl Segments {
             Some(peer) if peer.pid != 0 => peer,
             _ => Peer { pid: described.pid, uid: described.uid },
         };
-        let index = self.list.iter().position(Option::is_none).unwrap_or(self.list.len());
-        if index == self.list.len() {
-            self.list.push(None);
+        let of_uid = self.of_uid.entry(peer.uid).or_default();
+        if *of_uid >= OF_UID_MAX {
+            return Err(Offence::TooManyOfUid(peer.uid));
         }
+        *of_uid += 1;
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.list.push(None);
+            self.list.len() - 1
+        });
+        self.by_file.insert(file, index);
+        let check_at = Instant::now();
         self.list[index] = Some(Segment {
             file,
             described,
@@ -180,10 +209,10 @@ impl Segments {
             is_announced: false,
             broken: false,
             // One that was found may be a dead worker's.
-            check_at: Instant::now(),
+            check_at,
             check_pause: DEATH_CHECK_FIRST,
         });
-        self.live += 1;
+        self.expect_check(check_at);
         Ok(index)
     }
 
@@ -199,8 +228,8 @@ impl Segments {
         self.list.iter().enumerate().filter_map(|(index, segment)| Some((index, segment.as_ref()?)))
     }
 
-    pub(crate) const fn len(&self) -> usize {
-        self.live
+    pub(crate) fn len(&self) -> usize {
+        self.by_file.len()
     }
 
     pub(crate) fn lane(&self, index: LaneIndex) -> Option<&Lane> {
@@ -489,28 +518,44 @@ impl Segments {
             segment.bell = None;
             segment.has_hung_up = true;
             segment.check_pause = DEATH_CHECK_FIRST;
-            segment.check_at = Instant::now();
+            let now = Instant::now();
+            segment.check_at = now;
+            self.expect_check(now);
         }
     }
 
-    /// Looks for workers whose bell is silent. Returns the segments whose worker was found dead.
-    pub(crate) fn look_for_deaths(&mut self) -> Vec<SegmentIndex> {
+    /// Looks for workers whose bell is silent, when it is time to.
+    pub(crate) fn look_for_deaths(&mut self) -> Checked {
         let now = Instant::now();
-        let mut dead = Vec::new();
+        let mut checked = Checked::default();
+        if self.next_check.is_none_or(|at| now < at) {
+            return checked;
+        }
+        let mut next = None::<Instant>;
         for (index, segment) in self.list.iter_mut().enumerate() {
             let Some(segment) = segment else { continue };
-            if segment.dead || segment.bell.is_some() || now < segment.check_at {
+            if segment.dead || segment.bell.is_some() {
                 continue;
             }
-            if segment::is_dead(&self.run_dir, segment.file) {
-                segment.dead = true;
-                dead.push(index);
-            } else {
+            if now >= segment.check_at {
+                if segment::is_dead(&self.run_dir, segment.file) {
+                    segment.dead = true;
+                    checked.dead.push(index);
+                    continue;
+                }
+                checked.silent.push(index);
                 segment.check_pause = (segment.check_pause * 2).min(DEATH_CHECK_LONGEST);
                 segment.check_at = now + segment.check_pause;
             }
+            next = Some(next.map_or(segment.check_at, |next| next.min(segment.check_at)));
         }
-        dead
+        self.next_check = next;
+        self.dead.extend(&checked.dead);
+        checked
+    }
+
+    fn expect_check(&mut self, at: Instant) {
+        self.next_check = Some(self.next_check.map_or(at, |next| next.min(at)));
     }
 
     /// Every worker is looked for with the next call of [`look_for_deaths`](Self::look_for_deaths),
@@ -523,13 +568,13 @@ impl Segments {
             segment.check_at = now;
             dying += usize::from(segment.has_hung_up && !segment.dead);
         }
+        self.next_check = Some(now);
         dying
     }
 
     /// When [`look_for_deaths`](Self::look_for_deaths) wants to be called next.
-    pub(crate) fn next_check(&self) -> Option<Instant> {
-        let silent = |segment: &&Segment| !segment.dead && segment.bell.is_none();
-        self.list.iter().flatten().filter(silent).map(|segment| segment.check_at).min()
+    pub(crate) const fn next_check(&self) -> Option<Instant> {
+        self.next_check
     }
 
     /// Looks at every lane of a segment once more.
@@ -542,12 +587,12 @@ impl Segments {
 
     /// Segments of dead workers whose lanes are empty.
     pub(crate) fn finished(&self) -> Vec<SegmentIndex> {
-        let empty =
-            |lane: &LaneIndex| self.lane(*lane).is_none_or(|lane| lane.broken || !lane.has_more());
-        self.iter()
-            .filter(|(_, segment)| segment.dead && segment.lanes.iter().all(empty))
-            .map(|(index, _)| index)
-            .collect()
+        let empty = |lane: &LaneIndex| {
+            self.lane(*lane).is_none_or(|lane| lane.broken || !lane.has_more())
+        };
+        let is_empty =
+            |index: &SegmentIndex| self.get(*index).is_some_and(|it| it.lanes.iter().all(empty));
+        self.dead.iter().copied().filter(is_empty).collect()
     }
 
     /// Unmaps and removes a segment.
@@ -558,7 +603,12 @@ impl Segments {
             self.free_lanes.push(*lane);
         }
         self.watched.retain(|lane| !segment.lanes.contains(lane));
-        self.live -= 1;
+        self.dead.retain(|dead| *dead != index);
+        self.by_file.remove(&segment.file);
+        self.free.push(index);
+        if let Some(count) = self.of_uid.get_mut(&segment.peer.uid) {
+            *count -= 1;
+        }
         if let Err(error) = segment::remove(&self.run_dir, segment.file) {
             tracing::warn!(segment = %segment.file, %error, "a drained segment can't be removed");
         }

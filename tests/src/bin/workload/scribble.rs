@@ -22,6 +22,7 @@ const FIRST_LANE: u64 = 1_077_248;
 const SECOND_WORDS: u64 = 4096 + 384;
 
 static LINK: LinkNumber = LinkNumber::new();
+static FILE: LinkNumber = LinkNumber::new();
 
 /// The honest records before.
 const HONEST: u64 = 50;
@@ -39,6 +40,7 @@ pub(crate) fn run(arguments: &mut Arguments) {
         when_full: WhenFull::DropNewest,
         name: format!("enemy with {how}"),
         link_number: &LINK,
+        file_number: &FILE,
     })
     .expect("a segment");
     let mut queue = lanes.claim().expect("room").expect("a lane");

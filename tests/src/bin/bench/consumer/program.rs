@@ -3,10 +3,12 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -48,6 +50,16 @@ pub(super) fn until(
     Ok(true)
 }
 
+/// Lets a program end when this process is killed, which then can't end it. It takes a TERM as the
+/// wish to end in order.
+#[allow(unsafe_code, reason = "a hook between fork and exec has no safe form")]
+fn end_with_parent(command: &mut Command) {
+    let hook = || Ok(prctl::set_pdeathsig(Signal::SIGTERM)?);
+    // SAFETY: the hook makes one system call and allocates nothing, so that it may run between
+    // fork and exec.
+    unsafe { command.pre_exec(hook) };
+}
+
 /// A running program. It is killed when this is dropped before its end.
 #[derive(Debug)]
 pub(super) struct Program {
@@ -69,6 +81,7 @@ impl Program {
         let mut command = Command::new(file);
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         describe(&mut command);
+        end_with_parent(&mut command);
         Ok(Self { child: command.spawn()?, name, complaints })
     }
 
