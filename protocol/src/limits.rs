@@ -57,8 +57,7 @@ pub const WINDOW_MIN: usize = 16 << 10;
 /// listener, and a worker with eight logging threads stays at 2 MiB.
 pub const LANE_CAPACITY: usize = 256 << 10;
 
-/// Lanes of one segment: threads that have a lane to themselves, and the first, which all others
-/// share. One word tells which of them the listener must look at.
+/// Lanes of one segment: threads that have a lane to themselves, and one that all others share. One word tells which of them the listener must look at.
 pub const LANES_MAX: usize = 64;
 
 /// The longest record over lanes, in bytes, unless configured lower: three of them fit into the

@@ -5,6 +5,7 @@
 //! ([`crate::fork::PerProcess`]), so that the locks in it are held by this process's threads or
 //! by nobody.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -60,22 +61,35 @@ impl Process {
         match self.lanes(worker) {
             Ok(lanes) => match lanes.claim() {
                 Ok(Some(queue)) => Road::Lane(lanes, queue),
-                Ok(None) => Road::Shared(lanes),
-                Err(error) => {
-                    let why =
-                        format!("{error}: can't make a lane in {}", lanes.run_dir().display());
-                    say::fallback(&why);
-                    Road::Socket(self.socket(worker, &why))
-                }
+                Ok(None) => self.shared_road(worker, lanes),
+                Err(error) => self.road_without_room(worker, lanes, &error),
             },
             Err(why) => Road::Socket(self.socket(worker, &why)),
         }
     }
 
+    fn shared_road(&'static self, worker: &'static Worker, lanes: &'static Lanes) -> Road {
+        match lanes.share() {
+            Ok(()) => Road::Shared(lanes),
+            Err(error) => self.road_without_room(worker, lanes, &error),
+        }
+    }
+
+    fn road_without_room(
+        &'static self,
+        worker: &'static Worker,
+        lanes: &'static Lanes,
+        error: &io::Error,
+    ) -> Road {
+        let why = format!("{error}: can't make a lane in {}", lanes.run_dir().display());
+        say::fallback(&why);
+        Road::Socket(self.socket(worker, &why))
+    }
+
     /// A way for the records of a thread that can keep no lane.
     pub(crate) fn road_of_nobody(&'static self, worker: &'static Worker) -> Road {
         match self.lanes(worker) {
-            Ok(lanes) => Road::Shared(lanes),
+            Ok(lanes) => self.shared_road(worker, lanes),
             Err(why) => Road::Socket(self.socket(worker, &why)),
         }
     }
@@ -180,7 +194,9 @@ impl Road {
     pub(crate) fn count_lost(&mut self, reason: DropReason, count: u64) {
         match self {
             Self::Lane(lanes, queue) => queue.count_lost(lanes, reason, count),
-            Self::Shared(lanes) => lanes.shared(|queue| queue.count_lost(lanes, reason, count)),
+            Self::Shared(lanes) => {
+                let _ = lanes.shared(|queue| queue.count_lost(lanes, reason, count));
+            }
             Self::Socket(queue) => lock(queue).count_lost(reason, count),
         }
     }

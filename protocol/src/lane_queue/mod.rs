@@ -28,9 +28,6 @@ use bell::Bell;
 use callsites::Callsites;
 use outage::Outage;
 
-/// The lane that all threads share who have none of their own.
-const SHARED: usize = 0;
-
 /// What ordinary records may fill of a lane; the rest is for WARN and ERROR.
 const OPEN: u64 = (LANE_CAPACITY - LANE_CAPACITY / RESERVED_SHARE) as u64;
 
@@ -95,7 +92,8 @@ pub struct Lanes {
     /// Counts the names; a lane whose count is older tells the new one before its next record.
     names: AtomicU64,
     idle: Mutex<Idle>,
-    shared: Mutex<LaneQueue>,
+    /// The lane of all threads that have none of their own, once there is such a thread.
+    shared: Mutex<Option<LaneQueue>>,
 }
 
 /// Lanes that no thread has.
@@ -103,8 +101,11 @@ pub struct Lanes {
 struct Idle {
     /// Lanes that threads gave back.
     queues: Vec<LaneQueue>,
-    /// Lanes that have space, the first of all.
+    /// Lanes that have space, the first of all. They are taken one by one: a process that logs
+    /// once and ends stays cheap.
     allocated: usize,
+    /// Whether one of them is the shared one.
+    shares: bool,
 }
 
 /// One lane of a process, held by one thread.
@@ -130,17 +131,8 @@ impl Lanes {
     pub fn create(config: LanesConfig) -> Result<Self, SegmentError> {
         let segment = Segment::create(&config.run_dir, &config.name)?;
         config.file_number.set(segment.descriptor());
-        let lane = segment.allocate_lane(SHARED).map_err(|source| {
-            let _ = crate::segment::remove(&config.run_dir, segment.name());
-            SegmentError::System {
-                what: "can't allocate a lane in",
-                path: config.run_dir.join(crate::segment::LANES),
-                source,
-            }
-        })?;
         let bell = Bell::new(&config, &segment);
         let name = Mutex::new(bounded_name(&config.name).to_owned());
-        let shared = LaneQueue::new(lane, SHARED);
         Ok(Self {
             segment,
             callsites: Callsites::new(),
@@ -149,13 +141,13 @@ impl Lanes {
             outage: Outage::new(config.when_full),
             name,
             names: AtomicU64::new(1),
-            idle: Mutex::new(Idle { queues: Vec::new(), allocated: 1 }),
-            shared: Mutex::new(shared),
+            idle: Mutex::default(),
+            shared: Mutex::new(None),
             config,
         })
     }
 
-    /// A lane for the calling thread; `None` = all are taken, use the [shared](Self::shared) one.
+    /// A lane for the calling thread; `None` = all are taken, [share](Self::share) one.
     ///
     /// # Errors
     /// The run directory has no room for another lane.
@@ -164,13 +156,35 @@ impl Lanes {
         if let Some(queue) = idle.queues.pop() {
             return Ok(Some(queue));
         }
-        if idle.allocated >= LANES_MAX {
+        // One is kept for all who find none.
+        if idle.allocated + usize::from(!idle.shares) >= LANES_MAX {
             return Ok(None);
         }
+        self.allocate(&mut idle).map(Some)
+    }
+
+    fn allocate(&self, idle: &mut Idle) -> io::Result<LaneQueue> {
         let number = idle.allocated;
         let lane = self.segment.allocate_lane(number)?;
         idle.allocated += 1;
-        Ok(Some(LaneQueue::new(lane, number)))
+        Ok(LaneQueue::new(lane, number))
+    }
+
+    /// Makes the lane that all threads share who have none of their own, if it is not there yet.
+    ///
+    /// # Errors
+    /// The run directory has no room for another lane.
+    pub fn share(&self) -> io::Result<()> {
+        let mut shared = lock(&self.shared);
+        if shared.is_none() {
+            let mut idle = lock(&self.idle);
+            *shared = Some(match idle.queues.pop() {
+                Some(queue) => queue,
+                None => self.allocate(&mut idle)?,
+            });
+            idle.shares = true;
+        }
+        Ok(())
     }
 
     /// Takes a lane back from a thread that ends.
@@ -179,9 +193,10 @@ impl Lanes {
         lock(&self.idle).queues.push(queue);
     }
 
-    /// Lets the calling thread use the lane that all threads share.
-    pub fn shared<T>(&self, use_it: impl FnOnce(&mut LaneQueue) -> T) -> T {
-        use_it(&mut lock(&self.shared))
+    /// Lets the calling thread use the lane that all threads [share](Self::share); `None` = there is
+    /// none yet.
+    pub fn shared<T>(&self, use_it: impl FnOnce(&mut LaneQueue) -> T) -> Option<T> {
+        lock(&self.shared).as_mut().map(use_it)
     }
 
     /// Gives the worker another name, from the next record of each lane on.
@@ -232,8 +247,10 @@ impl Lanes {
                 queue.settle(self);
             }
         }
-        if let Ok(mut shared) = self.shared.try_lock() {
-            shared.settle(self);
+        if let Ok(mut shared) = self.shared.try_lock()
+            && let Some(queue) = shared.as_mut()
+        {
+            queue.settle(self);
         }
         self.segment.mark_left();
     }

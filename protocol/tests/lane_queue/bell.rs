@@ -54,7 +54,7 @@ fn the_first_record_of_a_worker_introduces_its_segment() {
     Attach { pid: std::process::id(), segment }.encode(&mut body);
     frame::put(Kind::Attach, &body, &mut expected);
     assert_eq!(greeting, expected);
-    assert_eq!(worker.foreign().take_active(), 0b10);
+    assert_eq!(worker.foreign().take_active(), 0b1);
 
     // Nobody looks away: nobody rings.
     for text in ["two", "three"] {
@@ -72,14 +72,14 @@ fn a_lane_that_is_looked_away_from_rings_once() {
     let (stream, _) = door.visitor().expect("it has come");
     let foreign = worker.foreign();
     let _ = foreign.take_active();
-    let mut reader = worker.reader(1);
+    let mut reader = worker.reader(0);
     for _ in 0..3 {
         reader.said();
         assert!(!reader.reader.look_away().expect("an honest head"));
         for text in ["rings", "does not", "does not"] {
             log(&worker.lanes, &mut queue, text).expect("there is room");
         }
-        assert_eq!((said(&stream), foreign.take_active()), (ring(), 0b10));
+        assert_eq!((said(&stream), foreign.take_active()), (ring(), 0b1));
     }
     assert!(reader.reader.look_away().expect("an honest head"), "there is news");
     log(&worker.lanes, &mut queue, "is looked at").expect("there is room");
@@ -104,7 +104,7 @@ fn a_listener_that_never_reads_costs_no_waiting() {
     let worker = Worker::dropping();
     let door = Door::open(&worker);
     let mut queue = worker.claim();
-    let mut reader = worker.reader(1);
+    let mut reader = worker.reader(0);
     for _ in 0..50_000 {
         reader.said();
         reader.reader.look_away().expect("an honest head");
@@ -121,7 +121,7 @@ fn a_listener_that_never_reads_costs_no_waiting() {
 fn a_listener_that_restarts_is_rung_at_once() {
     let worker = Worker::dropping();
     let mut queue = worker.claim();
-    let mut reader = worker.reader(1);
+    let mut reader = worker.reader(0);
     for _ in 0..5 {
         let door = Door::open(&worker);
         reader.said();
@@ -144,7 +144,7 @@ fn a_listener_that_starts_right_after_a_failed_ring_is_rung() {
         let mut queue = worker.claim();
         log(&worker.lanes, &mut queue, "nobody hears it").expect("there is room");
         let door = Door::open(&worker);
-        let mut reader = worker.reader(1);
+        let mut reader = worker.reader(0);
         reader.said();
         assert!(!reader.reader.look_away().expect("an honest head"));
         log(&worker.lanes, &mut queue, "must be heard").expect("there is room");

@@ -39,7 +39,7 @@ fn a_thousand_callsites_are_numbered_in_the_order_of_their_first_records() {
                 .expect("there is room");
         }
     }
-    let said = worker.reader(1).said();
+    let said = worker.reader(0).said();
     let expected = (1..=1000).chain(1..=1000);
     for ((number, definition, _), expected) in numbers(&said).into_iter().zip(expected) {
         assert_eq!((number, definition), (expected, None));
@@ -53,7 +53,7 @@ fn a_thousand_callsites_are_numbered_in_the_order_of_their_first_records() {
 fn a_definition_is_there_before_the_first_record_that_names_it() {
     let worker = Worker::dropping();
     let mut queue = worker.claim();
-    let mut reader = worker.reader(1);
+    let mut reader = worker.reader(0);
     for callsite in 1..100 {
         log_at(&worker.lanes, &mut queue, Level::Info, callsite, "text").expect("there is room");
         let number = numbers(&reader.said())[0].0 as usize;
@@ -85,7 +85,7 @@ fn threads_that_meet_a_callsite_at_once_give_it_one_number() {
     let table = worker.callsites();
     assert_eq!(table.len(), CALLSITES, "each is defined once");
     let mut known = HashMap::new();
-    for lane in 1..=THREADS {
+    for lane in 0..THREADS {
         let said = worker.reader(lane).said();
         assert_eq!(check_unbroken(&said), (CALLSITES as u64, Drops::default()));
         for (number, _, text) in numbers(&said) {
@@ -112,7 +112,7 @@ fn log_long(worker: &Worker, queue: &mut LaneQueue, callsite: usize) {
 fn callsites_that_find_no_room_in_the_table_travel_inside_their_records() {
     let worker = Worker::dropping();
     let mut queue = worker.claim();
-    let mut reader = worker.reader(1);
+    let mut reader = worker.reader(0);
     let (mut defined, mut inline) = (0, 0);
     // Twice: what is known stays known, what is not comes along again.
     for _ in 0..2 {
@@ -142,7 +142,7 @@ fn callsites_that_find_no_room_in_the_table_travel_inside_their_records() {
 fn callsites_beyond_the_limit_travel_inside_their_records() {
     let worker = Worker::dropping();
     let mut queue = worker.claim();
-    let mut reader = worker.reader(1);
+    let mut reader = worker.reader(0);
     // Beyond the limit, and beyond what the process remembers at all.
     let count = CALLSITES_MAX + 3000;
     for round in 0..2 {
@@ -176,6 +176,6 @@ fn a_record_that_brings_its_own_definition_keeps_it() {
     define("its own", &["message"], &mut definition);
     fleetlog_protocol::record::RecordEncoder::append_definition(&mut record, &definition);
     queue.record(&worker.lanes, &mut record, false, CallsiteOf::Inline).expect("there is room");
-    assert_eq!(numbers(&worker.reader(1).said()), [(0, Some("its own"), "text")]);
+    assert_eq!(numbers(&worker.reader(0).said()), [(0, Some("its own"), "text")]);
     assert!(worker.callsites().is_empty());
 }

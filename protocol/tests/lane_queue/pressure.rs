@@ -34,7 +34,7 @@ fn gaps(said: &[Said]) -> Vec<Gap> {
 fn a_gap_stands_where_the_records_are_missing() {
     let worker = Worker::dropping();
     let mut queue = worker.claim();
-    let mut reader = worker.reader(1);
+    let mut reader = worker.reader(0);
     let mut said = Vec::new();
     let (mut taken, mut dropped) = (0, 0);
     for round in 1..=3_u64 {
@@ -66,7 +66,7 @@ fn the_last_eighth_is_for_urgent_records() {
     let (ordinary, _) = fill(&worker, &mut queue, Level::Info);
     let (urgent, _) = fill(&worker, &mut queue, Level::Error);
     log_at(&worker.lanes, &mut queue, Level::Debug, 8, "short").expect_err("not for this one");
-    let reader = &mut worker.reader(1);
+    let reader = &mut worker.reader(0);
     let said = reader.said();
     let used = reader.reader.taken();
     let open = (LANE_CAPACITY - LANE_CAPACITY / RESERVED_SHARE) as u64;
@@ -85,7 +85,7 @@ fn a_record_of_the_limit_fits_into_an_empty_lane_beside_all_that_is_due() {
     let mut queue = worker.claim();
     let long = "x".repeat(LANE_RECORD_MAX - 100);
     fill(&worker, &mut queue, Level::Info);
-    let mut reader = worker.reader(1);
+    let mut reader = worker.reader(0);
     reader.said();
     worker.lanes.set_name(&"n".repeat(200));
     log(&worker.lanes, &mut queue, &long).expect("a name, a gap and the longest record");
@@ -103,13 +103,13 @@ fn a_record_longer_than_the_lane_is_dropped_and_counted_not_waited_for() {
     let reason = log(&worker.lanes, &mut queue, &"x".repeat(LANE_CAPACITY));
     assert_eq!(reason, Err(DropReason::Full));
     log(&worker.lanes, &mut queue, "short").expect("there is room");
-    assert_eq!(check_unbroken(&worker.reader(1).said()), (1, Drops([1, 0, 0])));
+    assert_eq!(check_unbroken(&worker.reader(0).said()), (1, Drops([1, 0, 0])));
 }
 
 #[test]
 fn a_full_lane_waits_until_its_reader_makes_room() {
     let worker = Worker::blocking();
-    let mut reader = worker.reader(1);
+    let mut reader = worker.reader(0);
     let said = thread::scope(|scope| {
         let writing = scope.spawn(|| {
             let mut queue = worker.claim();
@@ -145,7 +145,7 @@ fn an_outage_costs_its_budget_once_and_ends_with_room() {
         for _ in 0..20_000 {
             log(&worker.lanes, &mut queue, &"x".repeat(500)).expect_err("the budget is spent");
         }
-        worker.reader(1).said();
+        worker.reader(0).said();
         log(&worker.lanes, &mut queue, "room").expect("there is room");
     }
     assert_eq!(worker.foreign().drops().total(), 2 * 20_001);

@@ -168,7 +168,7 @@ fn a_child_that_logs_nothing_does_not_report_its_parents_gap() {
     let seen = reader::read_one(&left.run_dir);
     seen.assert_unbroken();
     assert_eq!(seen.described.pid, left.pid, "the child made none");
-    let gaps = seen.lanes[1].iter().filter(|entry| matches!(entry, Entry::Gap { .. }));
+    let gaps = seen.lanes[0].iter().filter(|entry| matches!(entry, Entry::Gap { .. }));
     assert_eq!(gaps.count(), 1);
 }
 

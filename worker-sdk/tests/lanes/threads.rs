@@ -25,7 +25,7 @@ fn threads_one_after_another_use_the_same_lane() {
     seen.assert_unbroken();
     assert_eq!(seen.messages().len(), 200);
     let lanes: BTreeSet<usize> = seen.lines().iter().map(|line| line.lane).collect();
-    assert_eq!(lanes, BTreeSet::from([1]), "never the shared one, never a second one");
+    assert_eq!(lanes, BTreeSet::from([0]), "never the shared one, never a second one");
     let threads: BTreeSet<u32> = seen.lines().iter().map(|line| line.thread).collect();
     assert!(threads.len() > 1, "a record says which thread made it");
 }
@@ -41,7 +41,7 @@ const THREADS: usize = 100;
 const RECORDS: u64 = 50;
 
 #[test]
-fn threads_beyond_the_last_lane_share_the_first() {
+fn threads_beyond_the_last_lane_share_one() {
     let left = play("all_at_once");
     let seen = reader::read_one(&left.run_dir);
     seen.assert_unbroken();
@@ -56,7 +56,7 @@ fn threads_beyond_the_last_lane_share_the_first() {
         assert_eq!(*numbers, (0..RECORDS).collect::<Vec<_>>(), "thread {thread}");
         assert_eq!(lanes.len(), 1, "thread {thread}");
     }
-    let shared = threads.values().filter(|(lanes, _)| lanes.contains(&0)).count();
+    let shared = threads.values().filter(|(lanes, _)| lanes.contains(&(LANES_MAX - 1))).count();
     assert_eq!(shared, THREADS - (LANES_MAX - 1));
     assert_eq!(seen.readers.len(), LANES_MAX);
 }
@@ -86,8 +86,8 @@ fn a_destructor_that_logs_behind_ours_uses_the_shared_lane() {
     assert_eq!(seen.messages(), ["alive", "dropping", "dropping", "main"]);
     let lanes: Vec<usize> = seen.lines().iter().map(|line| line.lane).collect();
     // Destructors run in the reverse order of the first uses: one before ours, one behind it.
-    // The lane that was given back is the main thread's next.
-    assert_eq!(lanes, [1, 1, 0, 1]);
+    // The lane that was given back is shared from then on, and the main thread has the next.
+    assert_eq!(lanes, [0, 0, 0, 1]);
 }
 
 struct LogsOnDrop;
@@ -120,7 +120,7 @@ fn a_debug_that_logs_stands_before_the_record_that_it_is_part_of() {
     let seen = reader::read_one(&left.run_dir);
     seen.assert_unbroken();
     assert_eq!(seen.messages(), ["inner", "outer", "inner", "a value that logs"]);
-    assert!(seen.lines().iter().all(|line| line.lane == 1));
+    assert!(seen.lines().iter().all(|line| line.lane == 0));
 }
 
 struct Chatty;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fleetlog_protocol::lane_queue::{Lanes, LanesConfig};
 use fleetlog_protocol::level::Level;
-use fleetlog_protocol::limits::{LANE_CAPACITY, LANE_RECORD_MAX};
+use fleetlog_protocol::limits::LANE_RECORD_MAX;
 use fleetlog_protocol::record::RecordEncoder;
 use fleetlog_protocol::run_dir::socket_path;
 use fleetlog_protocol::segment::LANES;
@@ -17,9 +17,9 @@ use fleetlog_tests::Random;
 use crate::arguments::Arguments;
 use crate::setup::run_dir;
 
-/// Where the lanes' bytes and the words of the second lane begin (`docs/segment-format.md`).
+/// Where the first lane's bytes and its words begin (`docs/segment-format.md`).
 const FIRST_LANE: u64 = 1_077_248;
-const SECOND_WORDS: u64 = 4096 + 384;
+const FIRST_WORDS: u64 = 4096;
 
 static LINK: LinkNumber = LinkNumber::new();
 static FILE: LinkNumber = LinkNumber::new();
@@ -72,10 +72,8 @@ pub(crate) fn run(arguments: &mut Arguments) {
         // Frames of hostile lengths behind an honest head.
         "lengths" => {
             for round in 0..SCRIBBLES {
-                // The second lane: the first is shared, and this thread has the next.
-                let lane = FIRST_LANE + LANE_CAPACITY as u64;
-                scribble(&file, lane + random.below(1024), 8, &mut random);
-                file.write_all_at(&(1 + 977 * round).to_le_bytes(), SECOND_WORDS).expect("a head");
+                scribble(&file, FIRST_LANE + random.below(1024), 8, &mut random);
+                file.write_all_at(&(1 + 977 * round).to_le_bytes(), FIRST_WORDS).expect("a head");
                 lanes.ring();
             }
         }
