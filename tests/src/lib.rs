@@ -5,6 +5,7 @@
 //! read every line. Everything that a fixture started is killed by pid when it is dropped. A
 //! failure prints the folder's content.
 
+pub mod disk;
 pub mod fixture;
 pub mod judge;
 pub mod random;
@@ -12,6 +13,7 @@ pub mod raw;
 pub mod steady;
 pub mod wait;
 
+pub use disk::Disk;
 pub use fixture::{Fixture, ListenerUnderTest, Program};
 pub use judge::Verdict;
 pub use random::Random;

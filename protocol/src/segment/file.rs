@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -17,6 +17,9 @@ use crate::run_dir;
 /// Names that one process may find taken before it gives up: by segments of earlier processes
 /// with the same pid and start time, which other pid namespaces can have.
 const ATTEMPTS_MAX: u32 = 64;
+
+/// More than the kernel's line about a process has: 52 numbers and a name.
+const STAT_MAX: usize = 2048;
 
 /// The name of a segment's file: `<pid>.<start time>.<n>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -162,7 +165,10 @@ fn whole_file(kind: libc::c_int) -> libc::flock {
 /// A pid alone recurs; together with its start time it names one process.
 #[must_use]
 pub fn start_time(pid: u32) -> Option<u64> {
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    // The kernel writes the line anew for each read: one that takes all of it is the cheapest.
+    let mut line = [0; STAT_MAX];
+    let length = File::open(format!("/proc/{pid}/stat")).ok()?.read(&mut line).ok()?;
+    let stat = &line[..length];
     // The name in parentheses may hold anything; the fields behind the last one are numbers.
     let behind_name = stat.iter().rposition(|byte| *byte == b')')? + 1;
     let fields = std::str::from_utf8(&stat[behind_name..]).ok()?;

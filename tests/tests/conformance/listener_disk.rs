@@ -1,53 +1,15 @@
 //! P10, the full disk: the drain pauses, says so once, answers meanwhile, and goes on by itself
 //! with nothing lost, doubled or out of order.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
 use fleetlog_protocol::stamp;
 use fleetlog_tests::raw::{self, Raw};
-use fleetlog_tests::{Fixture, ListenerUnderTest, Steady, judge, wait};
+use fleetlog_tests::{Disk, Fixture, ListenerUnderTest, Steady, judge, wait};
 use serde_json::Value;
 
 use crate::fixture;
 
-/// A small file system of its own, unmounted when this is dropped.
-struct Disk(PathBuf);
-
-impl Disk {
-    /// `None`, said loudly, where nobody may mount.
-    fn mount(fixture: &Fixture) -> Option<Self> {
-        let folder = fixture.path().join("disk");
-        std::fs::create_dir(&folder).expect("a folder");
-        let mounted = run("mount", &["-t", "tmpfs", "-o", "size=256k", "tmpfs"], &folder);
-        if !mounted {
-            eprintln!("SKIPPED: no file system can be mounted here, the full disk is not tested");
-        }
-        mounted.then_some(Self(folder))
-    }
-
-    fn log(&self) -> PathBuf {
-        self.0.join("apps.log")
-    }
-
-    fn grow(&self) {
-        assert!(run("mount", &["-o", "remount,size=512m"], &self.0), "no larger disk");
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        run("umount", &["-l"], &self.0);
-    }
-}
-
-fn run(program: &str, arguments: &[&str], last: &Path) -> bool {
-    let output = Command::new(program).args(arguments).arg(last).output();
-    output.is_ok_and(|output| output.status.success())
-}
-
 fn listener(fixture: &Fixture, disk: &Disk) -> ListenerUnderTest {
-    let log = disk.log();
+    let log = disk.path().join("apps.log");
     let arguments = ["--format", "json", "--file", log.to_str().expect("UTF-8")];
     fixture.listener().only_with(arguments).start()
 }
@@ -62,7 +24,7 @@ fn await_pause(listener: &ListenerUnderTest) {
 #[test]
 fn a_full_disk_pauses_the_drain_which_goes_on_by_itself_with_nothing_lost() {
     let fixture = fixture();
-    let Some(disk) = Disk::mount(&fixture) else { return };
+    let Some(disk) = Disk::mount(&fixture.path().join("disk"), "256k") else { return };
     let listener = listener(&fixture, &disk);
     let steady = Steady::start(&fixture, 2, 2, &[]);
     await_pause(&listener);
@@ -71,7 +33,7 @@ fn a_full_disk_pauses_the_drain_which_goes_on_by_itself_with_nothing_lost() {
     let mut sync = fixture.command(["sync", "--timeout", "1s"]);
     assert_eq!(sync.code(), 4, "{}", sync.output());
     await_pause(&listener);
-    disk.grow();
+    disk.grow("512m");
     late.succeed();
     let mut counts = steady.finish();
     counts.extend((10..14).map(|worker| (format!("\"{worker}.0\""), 500)));
@@ -80,13 +42,13 @@ fn a_full_disk_pauses_the_drain_which_goes_on_by_itself_with_nothing_lost() {
     assert!(receipt.is_complete(), "{receipt:?}");
     assert_eq!(said.matches("a sink fails").count(), 1, "said once: {said}");
     assert_eq!(said.matches("the sinks work again").count(), 1, "said once: {said}");
-    judge::judge(&disk.log()).demand_counts(&counts);
+    judge::judge(&disk.path().join("apps.log")).demand_counts(&counts);
 }
 
 #[test]
 fn a_listener_that_is_killed_while_the_disk_is_full_doubles_nothing() {
     let fixture = fixture();
-    let Some(disk) = Disk::mount(&fixture) else { return };
+    let Some(disk) = Disk::mount(&fixture.path().join("disk"), "256k") else { return };
     let steady = Steady::start(&fixture, 2, 2, &[]);
     for _ in 0..4 {
         let listener = listener(&fixture, &disk);
@@ -101,17 +63,17 @@ fn a_listener_that_is_killed_while_the_disk_is_full_doubles_nothing() {
         listener.kill();
         drop(crowd);
     }
-    disk.grow();
+    disk.grow("512m");
     let listener = listener(&fixture, &disk);
     let counts = steady.finish();
     assert!(listener.stop().is_complete());
-    judge::judge(&disk.log()).demand_counts(&counts);
+    judge::judge(&disk.path().join("apps.log")).demand_counts(&counts);
 }
 
 #[test]
 fn a_worker_that_leaves_and_comes_back_while_the_disk_is_full_stalls_nobody() {
     let fixture = fixture();
-    let Some(disk) = Disk::mount(&fixture) else { return };
+    let Some(disk) = Disk::mount(&fixture.path().join("disk"), "256k") else { return };
     let listener = listener(&fixture, &disk);
     let ballast = "z".repeat(300 << 10);
     let mut raw = Raw::worker(&fixture.run_dir(), 9, "comes back");
@@ -125,7 +87,7 @@ fn a_worker_that_leaves_and_comes_back_while_the_disk_is_full_stalls_nobody() {
     await_pause(&listener);
     let mut back = Raw::worker(&fixture.run_dir(), 9, "comes back");
     back.send(&[site.as_slice(), &raw::record(2, stamp::now(), 1, "back", 0)].concat());
-    disk.grow();
+    disk.grow("512m");
     back.await_ack(2);
     fixture.workload(["storm", "--workers", "2", "--records", "500"]).succeed();
     assert!(listener.stop().is_complete());
@@ -134,15 +96,15 @@ fn a_worker_that_leaves_and_comes_back_while_the_disk_is_full_stalls_nobody() {
 #[test]
 fn no_effect_stands_before_its_cause_behind_a_full_disk() {
     let fixture = fixture();
-    let Some(disk) = Disk::mount(&fixture) else { return };
+    let Some(disk) = Disk::mount(&fixture.path().join("disk"), "256k") else { return };
     let listener = listener(&fixture, &disk);
     let steps = 20_000;
     let chain = fixture.workload(["chain", "--workers", "3", "--threads", "2", "--steps", "20000"]);
     await_pause(&listener);
-    disk.grow();
+    disk.grow("512m");
     chain.succeed();
     assert!(listener.stop().is_complete());
-    let lines = judge::lines(&disk.log());
+    let lines = judge::lines(&disk.path().join("apps.log"));
     let found: Vec<u64> = lines
         .iter()
         .filter(|line| line.fields.get("source").and_then(Value::as_str) == Some("chain"))
@@ -155,16 +117,16 @@ fn no_effect_stands_before_its_cause_behind_a_full_disk() {
 #[test]
 fn a_stop_that_is_sent_while_the_disk_is_full_is_refused_and_costs_no_record() {
     let fixture = fixture();
-    let Some(disk) = Disk::mount(&fixture) else { return };
+    let Some(disk) = Disk::mount(&fixture.path().join("disk"), "256k") else { return };
     let mut first = listener(&fixture, &disk);
     let steady = Steady::start(&fixture, 2, 1, &[]);
     await_pause(&first);
     let mut stop = fixture.command(["stop"]);
     assert_eq!(stop.code(), 1, "{}", stop.output());
     assert_eq!(first.program.code(), 1, "{}", first.program.output());
-    disk.grow();
+    disk.grow("512m");
     let second = listener(&fixture, &disk);
     let counts = steady.finish();
     assert!(second.stop().is_complete());
-    judge::judge(&disk.log()).demand_counts(&counts);
+    judge::judge(&disk.path().join("apps.log")).demand_counts(&counts);
 }

@@ -12,12 +12,19 @@ fn forks() -> u64 {
     given.unwrap_or(250)
 }
 
+/// Threads that log beside the forks; `FLEETLOG_THREADS=64` for a run by hand.
+fn threads() -> String {
+    std::env::var("FLEETLOG_THREADS").unwrap_or_else(|_| "4".to_owned())
+}
+
 fn storm(more: &[&str]) -> Fixture {
     let fixture = fixture();
     let listener = fixture.listener().start();
     let forks = forks();
     let (text, folder) = (forks.to_string(), fixture.path().to_str().expect("UTF-8"));
-    let arguments = ["forkstorm", "--forks", &text, "--folder", folder, "--until-hang", "true"];
+    let threads = threads();
+    let mut arguments = vec!["forkstorm", "--forks", &text, "--folder", folder];
+    arguments.extend(["--threads", &threads, "--until-hang", "true"]);
     let said = fixture.workload(arguments.iter().chain(more)).succeed();
     eprintln!("{said}");
     assert!(said.contains("hung=0 "), "a child hung: {said}");
