@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use fleetlog_protocol::run_dir::{self, RunDirError};
+use fleetlog_protocol::segment::LANES;
 use interprocess::local_socket::{
     GenericFilePath, ListenerNonblockingMode, ListenerOptions, ToFsName as _,
 };
@@ -99,6 +100,7 @@ impl Ownership {
         let identity = (metadata.dev(), metadata.ino());
         claim_here(run_dir, identity)?;
         let claimed = lock(run_dir).and_then(|lock| {
+            make_lanes(run_dir, socket_mode)?;
             let socket = bind(run_dir, &socket_path, socket_mode)?;
             let socket_inode = fs::symlink_metadata(&socket_path)
                 .map_err(system("can't look at", &socket_path))?;
@@ -158,6 +160,27 @@ fn make(run_dir: &Path) -> Result<(), OwnershipError> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(system("can't make the run directory", run_dir)(error)),
     }
+}
+
+/// The folder of segments, before anybody can connect. Only root can read what other users put
+/// there, so that only root's listener opens it to those who may use the socket; each of them can
+/// remove nothing but his own.
+fn make_lanes(run_dir: &Path, socket_mode: u32) -> Result<(), OwnershipError> {
+    let folder = run_dir.join(LANES);
+    match DirBuilder::new().mode(0o700).create(&folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(system("can't make the folder", &folder)(error));
+        }
+        _ => {}
+    }
+    run_dir::check_trust_of_lanes(&folder)?;
+    if nix::unistd::geteuid().is_root() {
+        let group = if socket_mode & 0o020 != 0 { 0o1030 } else { 0 };
+        let others = if socket_mode & 0o002 != 0 { 0o1003 } else { 0 };
+        fs::set_permissions(&folder, Permissions::from_mode(0o700 | group | others))
+            .map_err(system("can't set the mode of", &folder))?;
+    }
+    Ok(())
 }
 
 fn lock(run_dir: &Path) -> Result<File, OwnershipError> {
@@ -266,6 +289,18 @@ mod tests {
         assert_eq!(fs::metadata(&run_dir).expect("the folder").mode() & 0o777, 0o700);
         drop(owner);
         assert!(!run_dir.join("socket").exists(), "a listener that ends takes its socket along");
+    }
+
+    #[test]
+    fn the_folder_of_lanes_is_as_open_as_the_socket_where_root_listens() {
+        let root = nix::unistd::geteuid().is_root();
+        for (socket, lanes) in [(0o600, 0o700), (0o660, 0o1730), (0o666, 0o1733)] {
+            let folder = folder();
+            let run_dir = folder.path().join("run");
+            let _owner = Ownership::claim(&run_dir, socket).expect("an owner");
+            let mode = fs::metadata(run_dir.join("lanes")).expect("the folder").mode() & 0o7777;
+            assert_eq!(mode, if root { lanes } else { 0o700 }, "socket {socket:o}");
+        }
     }
 
     #[test]

@@ -1,10 +1,16 @@
 //! Lanes over their life: many of them, none of them, idle ones, and what is left behind.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use fleetlog_tests::{Disk, Fixture, ListenerUnderTest, Program, binaries, judge, wait};
 use nix::sys::signal::Signal;
+
+/// The user who owns nothing.
+const NOBODY: u32 = 65_534;
 
 fn lanes() -> Fixture {
     Fixture::new(binaries!()).over("lanes")
@@ -49,6 +55,35 @@ fn workers_whose_run_directory_has_no_room_for_lanes_use_the_socket_and_say_so()
     let receipt = listener.stop();
     assert!(receipt.is_complete(), "{receipt:?}");
     judge::judge(&fixture.log()).demand_exact(24, 500);
+}
+
+#[test]
+fn workers_of_other_users_have_lanes_where_root_listens_to_everybody() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("SKIPPED: only root can log as somebody else");
+        return;
+    }
+    let fixture = lanes();
+    fs::create_dir(fixture.run_dir()).expect("the run directory");
+    for folder in [fixture.path().to_owned(), fixture.run_dir()] {
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o711)).expect("its mode");
+    }
+    let listener = fixture.listener().with(["--socket-mode", "0666"]).start();
+    let mut command = Command::new(binaries!().workload);
+    command
+        .args(["storm", "--workers", "3", "--records", "100"])
+        .env("FLEETLOG_RUN_DIR", fixture.run_dir())
+        .env("FLEETLOG_TRANSPORT", "lanes")
+        .current_dir("/")
+        .uid(NOBODY)
+        .gid(NOBODY);
+    fixture.start("nobody", command).succeed();
+    let fallbacks = listener.status().expect("a status")["totals"]["fallbacks"].as_u64();
+    assert_eq!(fallbacks, Some(0), "somebody had no lanes: {}", fixture.report());
+    let receipt = listener.stop();
+    assert!(receipt.is_complete() && receipt.offences == 0, "{receipt:?}");
+    judge::judge(&fixture.log()).demand_exact(3, 100);
+    assert_eq!(fs::read_dir(fixture.run_dir().join("lanes")).expect("a folder").count(), 0);
 }
 
 /// What the kernel counts of a process: ticks of CPU time, and times that it was woken.
