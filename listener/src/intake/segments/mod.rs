@@ -9,6 +9,8 @@
 //! read is put aside, and so is a segment that was truncated.
 
 mod guard;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::io;
