@@ -86,13 +86,12 @@ impl Drain {
                 return;
             }
         };
-        let is_new = self.intake.segments.hang_bell(index, token);
+        self.intake.segments.hang_bell(index, token);
         if let Some(connection) = self.intake.get(token) {
             connection.role = Role::Bell(index);
         }
         self.intake.introduced(token);
         self.worker_seen = true;
-        self.queues.seen += u64::from(is_new);
         let mut body = Vec::new();
         Welcome { acked: 0 }.encode(&mut body);
         self.intake.send(token, Kind::Welcome, &body);

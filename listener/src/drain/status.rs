@@ -59,7 +59,7 @@ impl Drain {
                 "paused": trouble.map(ToString::to_string),
             },
             "totals": {
-                "workers": self.queues.seen,
+                "workers": self.queues.seen + self.intake.segments.seen,
                 "connected": connected,
                 "died": self.totals.died,
                 "written": self.totals.written,
@@ -88,7 +88,7 @@ impl Drain {
         let mut receipt = Receipt {
             pid: std::process::id(),
             uptime: self.started.elapsed(),
-            workers: self.queues.seen,
+            workers: self.queues.seen + self.intake.segments.seen,
             died: self.totals.died,
             written: self.totals.written,
             lines: sinks.iter().map(|sink| sink.lines).sum(),

@@ -1,10 +1,11 @@
 //! A worker of the demo: it works on its items, logs each, and takes leave.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use fleetlog_protocol::callsite::Definition;
-use fleetlog_protocol::limits::{WINDOW_DEFAULT, record_max_for};
+use fleetlog_protocol::lane_queue::{LaneQueue, Lanes, LanesConfig};
+use fleetlog_protocol::limits::{LANE_RECORD_MAX, WINDOW_DEFAULT};
 use fleetlog_protocol::record::{FieldName, RecordEncoder};
 use fleetlog_protocol::socket_queue::{
     CallsiteOf, Config, LinkNumber, SocketQueue, WhenFull, pause,
@@ -18,20 +19,66 @@ pub(super) const TARGET: &str = "fleetlog::demo";
 const ITEMS_WORKED_ON: u32 = 100;
 
 static LINK: LinkNumber = LinkNumber::new();
+static FILE: LinkNumber = LinkNumber::new();
+
+/// The way that the records take: lanes, or the socket where there is no room for lanes.
+enum Way {
+    Lanes(Box<Lanes>, LaneQueue),
+    Socket(Box<SocketQueue>),
+}
+
+impl Way {
+    fn new(run_dir: &Path, socket: PathBuf, name: String) -> Self {
+        let when_full = WhenFull::Block { stall_budget: super::STALL_BUDGET };
+        let lanes = Lanes::create(LanesConfig {
+            run_dir: run_dir.to_owned(),
+            socket: socket.clone(),
+            when_full,
+            name: name.clone(),
+            link_number: &LINK,
+            file_number: &FILE,
+        });
+        let fallback = match lanes.map(|lanes| (lanes.claim(), lanes)) {
+            Ok((Ok(Some(queue)), lanes)) => return Self::Lanes(Box::new(lanes), queue),
+            Ok((Ok(None), _)) => String::new(),
+            Ok((Err(error), _)) => error.to_string(),
+            Err(error) => error.to_string(),
+        };
+        Self::Socket(Box::new(SocketQueue::new(Config {
+            socket,
+            window: WINDOW_DEFAULT,
+            when_full,
+            name,
+            fallback,
+            link_number: &LINK,
+        })))
+    }
+
+    fn record(&mut self, record: &mut Vec<u8>, urgent: bool, callsite: CallsiteOf<'_>) -> bool {
+        match self {
+            Self::Lanes(lanes, queue) => queue.record(lanes, record, urgent, callsite).is_ok(),
+            Self::Socket(queue) => queue.record(record, urgent, callsite).is_ok(),
+        }
+    }
+
+    fn goodbye(self) {
+        match self {
+            Self::Lanes(lanes, queue) => {
+                lanes.release(queue);
+                lanes.goodbye();
+            }
+            Self::Socket(mut queue) => queue.goodbye(),
+        }
+    }
+}
 
 /// The life of a worker's process; returns its exit code.
 pub(super) fn run(run_dir: &Path, number: u32, items: u32) -> i32 {
     let Ok(socket) = run_dir::socket_path(run_dir) else { return 1 };
     let mut worker = Worker {
         number,
-        queue: SocketQueue::new(Config {
-            socket,
-            window: WINDOW_DEFAULT,
-            when_full: WhenFull::Block { stall_budget: super::STALL_BUDGET },
-            name: name(number),
-            fallback: String::new(),
-            link_number: &LINK,
-        }),
+        way: Way::new(run_dir, socket, name(number)),
+        dropped: 0,
         record: Vec::new(),
         message: String::new(),
         chance: u64::from(number).wrapping_add(1),
@@ -43,8 +90,9 @@ pub(super) fn run(run_dir: &Path, number: u32, items: u32) -> i32 {
         }
         worker.log(item, start.elapsed());
     }
-    worker.queue.goodbye();
-    i32::from(worker.queue.account().dropped.total() > 0)
+    let dropped = worker.dropped;
+    worker.way.goodbye();
+    i32::from(dropped > 0)
 }
 
 /// The name of a worker.
@@ -81,7 +129,8 @@ impl Subject {
 
 struct Worker {
     number: u32,
-    queue: SocketQueue,
+    way: Way,
+    dropped: u64,
     record: Vec<u8>,
     message: String,
     chance: u64,
@@ -103,8 +152,7 @@ impl Worker {
         self.message.clear();
         let _ = write!(self.message, "{} {item}", subject.text);
 
-        let limit = record_max_for(WINDOW_DEFAULT);
-        let mut encoder = RecordEncoder::new(&mut self.record, subject.level, limit);
+        let mut encoder = RecordEncoder::new(&mut self.record, subject.level, LANE_RECORD_MAX);
         let mut fields = encoder.fields();
         fields.str(FieldName::Index(0), &self.message);
         fields.u64(FieldName::Index(1), item.into());
@@ -125,6 +173,7 @@ impl Worker {
         };
         let callsite = CallsiteOf::Static(std::ptr::from_ref(subject).addr(), &define);
         // A drop is counted by the queue and makes this worker fail.
-        let _ = self.queue.record(&mut self.record, subject.level.is_urgent(), callsite);
+        let taken = self.way.record(&mut self.record, subject.level.is_urgent(), callsite);
+        self.dropped += u64::from(!taken);
     }
 }

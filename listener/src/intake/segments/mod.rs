@@ -136,6 +136,8 @@ pub(crate) struct Segments {
     dead: Vec<SegmentIndex>,
     /// When the next worker is looked for whose bell is silent.
     next_check: Option<Instant>,
+    /// Segments that were ever mapped.
+    pub(crate) seen: u64,
 }
 
 impl Segments {
@@ -152,6 +154,7 @@ impl Segments {
             watched: Vec::new(),
             dead: Vec::new(),
             next_check: None,
+            seen: 0,
         })
     }
 
@@ -214,6 +217,7 @@ impl Segments {
             check_at,
             check_pause: DEATH_CHECK_FIRST,
         });
+        self.seen += 1;
         self.expect_check(check_at);
         Ok(index)
     }
@@ -504,12 +508,12 @@ impl Segments {
         })
     }
 
-    /// The worker's bell is this connection. Returns whether the segment is new.
-    pub(crate) fn hang_bell(&mut self, index: SegmentIndex, token: Token) -> bool {
-        let Some(segment) = self.get_mut(index) else { return false };
-        segment.bell = Some(token);
-        segment.has_hung_up = false;
-        segment.lanes.is_empty()
+    /// The worker's bell is this connection.
+    pub(crate) fn hang_bell(&mut self, index: SegmentIndex, token: Token) {
+        if let Some(segment) = self.get_mut(index) {
+            segment.bell = Some(token);
+            segment.has_hung_up = false;
+        }
     }
 
     /// The bell went silent: its worker may be dead.
