@@ -25,6 +25,9 @@ fn storm(fixture: &Fixture, arguments: &[&str], sources: usize, records: u64) {
     let receipt = listener.stop();
     assert!(receipt.is_complete(), "{receipt:?}");
     assert_eq!((receipt.died, receipt.offences), (0, 0), "{receipt:?}");
+    assert_eq!(receipt.accounts.len() as u64, receipt.workers, "an account for each worker");
+    let attempted: u64 = receipt.accounts.iter().map(|account| account.attempted()).sum();
+    assert_eq!(attempted, receipt.written);
     judge::judge(&fixture.log()).demand_exact(sources, records);
     let left = fs::read_dir(fixture.run_dir().join("lanes")).expect("the folder of lanes");
     assert_eq!(left.count(), 0, "segments were left behind");
