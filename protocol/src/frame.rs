@@ -50,6 +50,7 @@ pub enum Kind {
 impl Kind {
     /// The kind of a wire byte.
     #[must_use]
+    #[inline]
     pub const fn from_byte(byte: u8) -> Option<Self> {
         Some(match byte {
             1 => Self::Hello,
@@ -101,6 +102,7 @@ pub struct Frame<'a> {
 /// # Errors
 /// [`DecodeError::TooLarge`] for a length above [`FRAME_MAX`], known as soon as the length is,
 /// and [`DecodeError::Unknown`] for an unknown kind.
+#[inline]
 pub fn take(bytes: &[u8]) -> Result<Option<Frame<'_>>, DecodeError> {
     let Some((length, rest)) = bytes.split_first_chunk() else { return Ok(None) };
     let length = u32::from_le_bytes(*length) as usize;

@@ -74,7 +74,12 @@ impl Bench {
     fn new(start: u64) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let segment = Segment::create(&dir.path().join("run"), "w").expect("a segment");
-        let lane = segment.allocate_lane(usize::try_from(LANE).expect("small")).expect("a lane");
+        let lane = segment
+            .allocate_lane(
+                usize::try_from(LANE).expect("small"),
+                fleetlog_protocol::limits::LANE_CAPACITY,
+            )
+            .expect("a lane");
         let run_dir = dir.path().join("run");
         let raw = RawSegment::open(&run_dir, segment.name());
         raw.set_word(words(LANE) + HEAD, start);

@@ -90,7 +90,9 @@ fn what_a_worker_notes_its_listener_reads() {
     let segment = Segment::create(&place.run_dir(), "w").expect("a segment");
     let foreign = ForeignSegment::open(&place.run_dir(), segment.name()).expect("a segment");
     for lane in 0..3 {
-        segment.allocate_lane(lane).expect("there is room");
+        segment
+            .allocate_lane(lane, fleetlog_protocol::limits::LANE_CAPACITY)
+            .expect("there is room");
     }
     segment.mark_active(0);
     segment.mark_active(2);
@@ -105,7 +107,10 @@ fn what_a_worker_notes_its_listener_reads() {
     foreign.set_reported(Drops([1, 2, 3]));
     let next = ForeignSegment::open(&place.run_dir(), segment.name()).expect("a segment");
     assert_eq!(next.reported(), Drops([1, 2, 3]));
-    assert!(segment.allocate_lane(64).is_err(), "there are 64");
+    assert!(
+        segment.allocate_lane(64, fleetlog_protocol::limits::LANE_CAPACITY).is_err(),
+        "there are 64"
+    );
 }
 
 #[test]
@@ -250,7 +255,8 @@ fn a_full_callsite_table_takes_nothing_more_and_loses_nothing() {
     let mut found = Vec::new();
     assert_eq!(foreign.read_callsites(0, &mut found), end);
     // What stands behind the table was not touched.
-    let lane = segment.allocate_lane(0).expect("there is room");
+    let lane =
+        segment.allocate_lane(0, fleetlog_protocol::limits::LANE_CAPACITY).expect("there is room");
     let raw = RawSegment::open(&place.run_dir(), segment.name());
     assert_eq!(raw.read(bytes(0), 8), [0; 8]);
     drop(lane);

@@ -9,7 +9,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use fleetlog_protocol::lane_queue::{LaneQueue, Lanes, LanesConfig};
+use fleetlog_protocol::lane_queue::{LaneQueue, Lanes, LanesConfig, NotTaken};
 use fleetlog_protocol::message::DropReason;
 use fleetlog_protocol::segment::SegmentError;
 use fleetlog_protocol::socket_queue::{CallsiteOf, Config, LinkNumber, SocketQueue};
@@ -174,10 +174,16 @@ impl Road {
         // A drop is counted and reported in band; the caller of a log macro can do nothing.
         match self {
             Self::Lane(lanes, queue) => {
-                let _ = queue.record(lanes, record, urgent, callsite);
+                if let Err(NotTaken::NoSpace(error)) = queue.record(lanes, record, urgent, callsite)
+                {
+                    self.send_without_room(worker, &error, record, urgent, callsite);
+                }
             }
             Self::Shared(lanes) => {
-                let _ = lanes.shared(|queue| queue.record(lanes, record, urgent, callsite));
+                let taken = lanes.shared(|queue| queue.record(lanes, record, urgent, callsite));
+                if let Some(Err(NotTaken::NoSpace(error))) = taken {
+                    self.send_without_room(worker, &error, record, urgent, callsite);
+                }
             }
             Self::Socket(queue) => {
                 let mut queue = lock(queue);
@@ -187,6 +193,22 @@ impl Road {
                 }
             }
         }
+    }
+
+    /// Leaves a lane that can't grow, and sends the record over the socket.
+    #[cold]
+    fn send_without_room(
+        &mut self,
+        worker: &'static Worker,
+        error: &io::Error,
+        record: &mut Vec<u8>,
+        urgent: bool,
+        callsite: CallsiteOf<'_>,
+    ) {
+        let (Self::Lane(lanes, _) | Self::Shared(lanes)) = self else { return };
+        let road = worker.process().road_without_room(worker, lanes, error);
+        std::mem::replace(self, road).give_back();
+        self.send(worker, record, urgent, callsite);
     }
 
     /// Counts records that could not take this road, at their place in it.

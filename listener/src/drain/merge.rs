@@ -14,12 +14,14 @@ use fleetlog_protocol::message::Gap;
 use fleetlog_protocol::record::Record;
 use fleetlog_protocol::stamp::Stamp;
 
-use super::Drain;
+use super::clock::WallClock;
 use super::notice::Notice;
-use super::queues::QueueIndex;
+use super::queues::{Queue, QueueIndex};
+use super::{Drain, Totals};
+use crate::checkpoint::Checkpoint;
 use crate::format::Line;
-use crate::intake::{Offence, Source};
-use crate::sink::SinkError;
+use crate::intake::{Offence, Source, Speaker};
+use crate::sink::{SinkError, Sinks};
 
 /// What became of a source's front.
 enum Step {
@@ -49,7 +51,7 @@ impl Drain {
             // While a source's next record is still the oldest of all, the heap can rest.
             let bound = fronts.peek().map_or(cutoff, |Reverse((stamp, _))| *stamp);
             loop {
-                if matches!(self.emit(source)?, Step::Special) {
+                if matches!(self.emit(source, bound)?, Step::Special) {
                     self.emit_special(source)?;
                 }
                 self.commit_if_full()?;
@@ -79,61 +81,29 @@ impl Drain {
         }
     }
 
-    /// Puts the front of a source into the batch.
-    fn emit(&mut self, source: Source) -> Result<Step, SinkError> {
+    /// Puts the front of a source into the batch, and the records behind it that are not later than
+    /// `bound`, as far as they were received and the batch has room.
+    fn emit(&mut self, source: Source, bound: Stamp) -> Result<Step, SinkError> {
         let Self { intake, queues, sinks, checkpoint, clock, totals, .. } = self;
-        let Some(speaker) = intake.speaker(source) else { return Ok(Step::Used) };
-        let Some((front, body)) = speaker.feed.front() else { return Ok(Step::Used) };
+        let Some(mut speaker) = intake.speaker(source) else { return Ok(Step::Used) };
         let Some(queue) = queues.get_mut(speaker.queue) else { return Ok(Step::Used) };
-        if front.seq <= queue.position {
-            // It was sent again because its acknowledgement was lost, not because it was.
-            totals.doubles += u64::from(front.kind == Kind::Record);
-            speaker.feed.advance();
+        let before = speaker.feed.used();
+        let mut outcome;
+        loop {
+            outcome = emit_record(&mut speaker, queue, sinks, checkpoint, clock, totals);
+            let goes_on = matches!(outcome, Ok(Step::Used))
+                && !sinks.is_full()
+                && speaker.feed.next_stamp_is_at_most(bound);
+            if !goes_on {
+                break;
+            }
+        }
+        // Also after an error: what was used before it is in the batch.
+        if speaker.feed.used() != before {
             queue.move_tail(speaker.feed);
             queues.mark_dirty(speaker.queue);
-            return Ok(Step::Used);
         }
-        if front.kind != Kind::Record || front.seq != queue.position + 1 {
-            return Ok(Step::Special);
-        }
-        let Ok(record) = Record::decode(body) else { return Ok(Step::Special) };
-        let inline;
-        let (callsite, mask) = match record.definition {
-            None => match speaker.callsites.get(record.callsite) {
-                Some(known) => (&known.callsite, known.sinks),
-                None => return Ok(Step::Special),
-            },
-            Some(definition) => match Callsite::decode(definition) {
-                Ok(callsite) => {
-                    inline = callsite;
-                    (&inline, sinks.interested(record.level, &inline.target))
-                }
-                Err(_) => return Ok(Step::Special),
-            },
-        };
-        if usize::from(record.fields().names()) > callsite.fields.len() {
-            return Ok(Step::Special);
-        }
-        queue.take_name(speaker.name, checkpoint);
-        sinks.prepare(mask, speaker.name, queue.pid, checkpoint)?;
-        let line = Line {
-            record: &record,
-            callsite,
-            worker: speaker.name,
-            pid: queue.pid,
-            lane: u32::from(speaker.lane),
-            time: clock.time(front.stamp),
-        };
-        sinks.append(mask, &line);
-        queue.position = front.seq;
-        queue.written += 1;
-        queue.last_record = front.stamp;
-        totals.written += 1;
-        totals.truncated += u64::from(record.original_len.is_some());
-        speaker.feed.advance();
-        queue.move_tail(speaker.feed);
-        queues.mark_dirty(speaker.queue);
-        Ok(Step::Used)
+        outcome
     }
 
     /// Puts a front into the batch that is more than a record behind its predecessor.
@@ -157,10 +127,10 @@ impl Drain {
             }
             None => {
                 self.expect(index, front.seq, stamp)?;
-                if matches!(self.emit(source)?, Step::Special) {
+                if matches!(self.emit(source, stamp)?, Step::Special) {
                     // A callsite that is not known yet may stand in the segment's table by now.
                     self.read_callsites(source);
-                    if matches!(self.emit(source)?, Step::Special) {
+                    if matches!(self.emit(source, stamp)?, Step::Special) {
                         self.skip_unreadable(source, index, stamp)?;
                     }
                 }
@@ -289,4 +259,64 @@ impl Drain {
         };
         self.sinks.append(sinks, &line);
     }
+}
+
+/// Puts one record into the batch. The caller notes what the source has used.
+#[inline]
+fn emit_record(
+    speaker: &mut Speaker<'_>,
+    queue: &mut Queue,
+    sinks: &mut Sinks,
+    checkpoint: &mut Checkpoint,
+    clock: &WallClock,
+    totals: &mut Totals,
+) -> Result<Step, SinkError> {
+    let Some((front, body)) = speaker.feed.front() else { return Ok(Step::Used) };
+    if front.seq <= queue.position {
+        // It was sent again because its acknowledgement was lost, not because it was.
+        totals.doubles += u64::from(front.kind == Kind::Record);
+        speaker.feed.advance();
+        return Ok(Step::Used);
+    }
+    if front.kind != Kind::Record || front.seq != queue.position + 1 {
+        return Ok(Step::Special);
+    }
+    let decoded = Record::decode(body);
+    // By reference: a record is large enough for a move to show.
+    let Ok(record) = &decoded else { return Ok(Step::Special) };
+    let inline;
+    let (callsite, mask) = match record.definition {
+        None => match speaker.callsites.get(record.callsite) {
+            Some(known) => (&known.callsite, known.sinks),
+            None => return Ok(Step::Special),
+        },
+        Some(definition) => match Callsite::decode(definition) {
+            Ok(callsite) => {
+                inline = callsite;
+                (&inline, sinks.interested(record.level, &inline.target))
+            }
+            Err(_) => return Ok(Step::Special),
+        },
+    };
+    if usize::from(record.fields().names()) > callsite.fields.len() {
+        return Ok(Step::Special);
+    }
+    queue.take_name(speaker.name, checkpoint);
+    sinks.prepare(mask, speaker.name, queue.pid, checkpoint)?;
+    let line = Line {
+        record,
+        callsite,
+        worker: speaker.name,
+        pid: queue.pid,
+        lane: u32::from(speaker.lane),
+        time: clock.time(front.stamp),
+    };
+    sinks.append(mask, &line);
+    queue.position = front.seq;
+    queue.written += 1;
+    queue.last_record = front.stamp;
+    totals.written += 1;
+    totals.truncated += u64::from(record.original_len.is_some());
+    speaker.feed.advance();
+    Ok(Step::Used)
 }

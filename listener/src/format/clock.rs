@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
 use super::TimeZoneChoice;
-use super::number::fill_digits;
+use super::number::{eight_digits, fill_digits};
 
 const NANOS: u64 = 1_000_000_000;
 
@@ -37,16 +37,20 @@ impl Clock {
     }
 
     /// Appends a timestamp, to the microsecond.
+    #[inline]
     pub(super) fn put(&mut self, time: u64, out: &mut Vec<u8>) {
         let second = time / NANOS;
         if self.second != Some(second) {
             self.turn(second);
         }
-        let mut fraction = [0; 6];
-        fill_digits(time % NANOS / 1000, &mut fraction);
+        let micros = u32::try_from(time % NANOS / 1000).unwrap_or(0);
+        let [_, _, fraction @ ..] = eight_digits(micros);
         out.extend_from_slice(&self.text);
         out.extend_from_slice(&fraction);
-        out.extend_from_slice(self.offset.as_bytes());
+        // A copy of a length that the compiler knows needs no call.
+        let end = out.len() + self.offset.length;
+        out.extend_from_slice(&self.offset.text);
+        out.truncate(end);
     }
 
     /// Appends a timestamp by a `strftime` format that [`check_strftime`] has accepted. What it
@@ -59,7 +63,7 @@ impl Clock {
         if BrokenDownTime::from(&zoned).format(format, &mut *out).is_err() {
             // Accepted formats do not fail; were one to, the line keeps its time of day.
             out.truncate(start);
-            Self { text: self.text, zone: None, second: None, offset: Offset::UTC }.put(time, out);
+            Self::of_zone(None).put(time, out);
         }
     }
 
@@ -105,10 +109,6 @@ impl Offset {
         fill_digits(size / 60 % 60, &mut text[4..6]);
         fill_digits(size % 60, &mut text[7..9]);
         Self { text, length: if size.is_multiple_of(60) { 6 } else { 9 } }
-    }
-
-    fn as_bytes(&self) -> &[u8] {
-        &self.text[..self.length]
     }
 }
 

@@ -5,20 +5,28 @@
 //! found sixteen bytes at a time and copied at once.
 
 /// Appends text, escaped, without quotes: `a\nb`. Backslashes stand as they are.
+#[inline]
 pub(super) fn put_bare(text: &str, out: &mut Vec<u8>) {
-    escape(text, &BARE, out, put_readable);
+    if !put_if_plain(text.as_bytes(), out) {
+        escape(text, &BARE, out, put_readable);
+    }
 }
 
 /// Appends text as Rust's `Debug` would, in quotes: `"a\nb\\c"`.
 pub(super) fn put_quoted(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
-    escape(text, &QUOTED, out, put_readable);
+    if !put_if_plain(text.as_bytes(), out) {
+        escape(text, &QUOTED, out, put_readable);
+    }
     out.push(b'"');
 }
 
 /// Appends what stands between the quotes of a JSON string.
+#[inline]
 pub(super) fn put_json(text: &str, out: &mut Vec<u8>) {
-    escape(text, &QUOTED, out, put_json_character);
+    if !put_if_plain(text.as_bytes(), out) {
+        escape(text, &QUOTED, out, put_json_character);
+    }
 }
 
 /// Whether a character would have to be escaped in bare text.
@@ -59,7 +67,51 @@ const fn suspects(more: &[u8]) -> Suspects {
     table
 }
 
+/// Appends bytes unless some dialect suspects one of them; tells whether it did. Most texts are
+/// short: they are looked at and copied as two halves that may overlap, for which no loop and no
+/// call is needed.
 #[inline]
+fn put_if_plain(bytes: &[u8], out: &mut Vec<u8>) -> bool {
+    match bytes.len() {
+        0..4 => {
+            let plain = bytes.iter().all(|byte| is_plain(*byte));
+            if plain {
+                bytes.iter().for_each(|byte| out.push(*byte));
+            }
+            plain
+        }
+        4..8 => put_plain_halves::<4>(bytes, out),
+        8..16 => put_plain_halves::<8>(bytes, out),
+        16..=32 => put_plain_halves::<16>(bytes, out),
+        _ => {
+            let (chunks, _) = bytes.as_chunks::<16>();
+            let plain = chunks.iter().chain(bytes.last_chunk()).all(all_plain);
+            if plain {
+                out.extend_from_slice(bytes);
+            }
+            plain
+        }
+    }
+}
+
+/// The same for `N` to `2 * N` bytes.
+#[inline]
+fn put_plain_halves<const N: usize>(bytes: &[u8], out: &mut Vec<u8>) -> bool {
+    let (Some(first), Some(last)) = (bytes.first_chunk::<N>(), bytes.last_chunk::<N>()) else {
+        return false;
+    };
+    let plain = all_plain(first) && all_plain(last);
+    if plain {
+        let last_at = out.len() + bytes.len() - N;
+        out.extend_from_slice(first);
+        out.truncate(last_at);
+        out.extend_from_slice(last);
+    }
+    plain
+}
+
+/// The way of texts that need it, and of those that only look like it.
+#[inline(never)]
 fn escape(
     text: &str,
     suspects: &Suspects,

@@ -37,6 +37,7 @@
 
 mod clock;
 mod escape;
+mod head;
 mod json;
 mod name;
 mod nearest;
@@ -58,6 +59,7 @@ use fleetlog_protocol::callsite::Callsite;
 use fleetlog_protocol::record::Record;
 
 use clock::Clock;
+use head::Heads;
 pub(crate) use nearest::nearest;
 use template::Template;
 pub use template::{TemplateError, TemplateProblem};
@@ -290,19 +292,24 @@ impl FromStr for TimeZoneChoice {
 pub struct Formatter {
     layout: Layout,
     clock: Clock,
+    heads: Heads,
 }
 
 impl Formatter {
     /// A formatter for a format. The host's time zone is looked up here, once.
     #[must_use]
     pub fn new(format: &Format) -> Self {
-        Self { layout: format.layout.clone(), clock: Clock::new(format.time_zone) }
+        Self {
+            layout: format.layout.clone(),
+            clock: Clock::new(format.time_zone),
+            heads: Heads::new(),
+        }
     }
 
     /// Appends exactly one line: the record and a newline, and no other newline.
     pub fn write(&mut self, line: &Line<'_>, out: &mut Vec<u8>) {
         match &self.layout {
-            Layout::Text => text::write(line, &mut self.clock, out),
+            Layout::Text => text::write(line, &mut self.clock, &mut self.heads, out),
             Layout::Json => json::write(line, &mut self.clock, out),
             Layout::Template(template) => template.write(line, &mut self.clock, out),
         }

@@ -1,36 +1,29 @@
 //! The text layout, that of `tracing_subscriber::fmt` with `worker[pid]` behind the level, and
 //! the parts of it that templates use as well.
 
-use fleetlog_protocol::Level;
 use fleetlog_protocol::callsite::Callsite;
 use fleetlog_protocol::record::Fields;
 
 use super::Line;
 use super::clock::Clock;
 use super::escape::put_bare;
+use super::head::Heads;
 use super::name::Name;
 use super::number::put_u64;
 use super::value::{put_field, put_plain};
 
 /// Appends a line without its newline.
-pub(super) fn write(line: &Line<'_>, clock: &mut Clock, out: &mut Vec<u8>) {
+pub(super) fn write(line: &Line<'_>, clock: &mut Clock, heads: &mut Heads, out: &mut Vec<u8>) {
     clock.put(line.time, out);
-    out.extend_from_slice(match line.record.level {
-        Level::Error => b" ERROR ",
-        Level::Warn => b"  WARN ",
-        Level::Info => b"  INFO ",
-        Level::Debug => b" DEBUG ",
-        Level::Trace => b" TRACE ",
-    });
-    put_bare(line.worker, out);
-    out.push(b'[');
-    put_u64(u64::from(line.pid), out);
-    out.extend_from_slice(b"] ");
-    if put_spans(line, out) {
+    let head = heads.of(line);
+    if line.record.spans().len() == 0 {
+        out.extend_from_slice(head.whole());
+    } else {
+        out.extend_from_slice(head.worker());
+        put_spans(line, out);
         out.extend_from_slice(b": ");
+        out.extend_from_slice(head.target());
     }
-    put_bare(&line.callsite.target, out);
-    out.extend_from_slice(b": ");
     put_event(line, out);
     put_truncation(line, out);
 }

@@ -9,6 +9,7 @@ use super::name::Name;
 use super::number::{put_i64, put_u64};
 
 /// Appends `name=value` as `tracing_subscriber::fmt` does: strings in quotes.
+#[inline]
 pub(super) fn put_field(name: Name<'_>, value: &Value<'_>, out: &mut Vec<u8>) {
     name.put_bare(out);
     out.push(b'=');
@@ -20,25 +21,24 @@ pub(super) fn put_field(name: Name<'_>, value: &Value<'_>, out: &mut Vec<u8>) {
 
 /// Appends a value as a message is printed: strings without quotes. An error's sources follow
 /// under `name`.
+#[inline]
 pub(super) fn put_plain(name: Name<'_>, value: &Value<'_>, out: &mut Vec<u8>) {
-    // Writing to a vector does not fail, so that the results of `write!` say nothing.
     match value {
         Value::U64(number) => put_u64(*number, out),
         Value::I64(number) => put_i64(*number, out),
-        Value::U128(number) => {
-            let _ = write!(out, "{number}");
-        }
-        Value::I128(number) => {
-            let _ = write!(out, "{number}");
-        }
-        Value::F64(number) => {
-            let _ = write!(out, "{number:?}");
-        }
+        Value::U128(number) => put_printed(format_args!("{number}"), out),
+        Value::I128(number) => put_printed(format_args!("{number}"), out),
+        Value::F64(number) => put_printed(format_args!("{number:?}"), out),
         Value::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
         Value::Str(text) | Value::Debug(text) => put_bare(text, out),
         Value::Bytes(bytes) => put_bytes(bytes, out),
         Value::Error(chain) => put_error(name, chain, out),
     }
+}
+
+fn put_printed(value: std::fmt::Arguments<'_>, out: &mut Vec<u8>) {
+    // Writing to a vector does not fail.
+    let _ = out.write_fmt(value);
 }
 
 fn put_bytes(bytes: &[u8], out: &mut Vec<u8>) {

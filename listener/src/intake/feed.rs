@@ -69,6 +69,13 @@ impl Feed {
         Ok(Some(Peek::Sequenced(stamp)))
     }
 
+    /// Whether a sequenced frame stands at the front, whole, with a stamp not later than `bound`.
+    /// Anything else, also what can't be read, is for [`peek`](Self::peek).
+    #[inline]
+    pub(crate) fn next_stamp_is_at_most(&mut self, bound: Stamp) -> bool {
+        matches!(self.peek(), Ok(Some(Peek::Sequenced(stamp))) if stamp <= bound)
+    }
+
     /// The body of a frame of `len` bytes at the front.
     pub(super) fn body(&self, len: usize) -> &[u8] {
         self.buffer.bytes().get(frame::HEADER_LEN..len).unwrap_or(&[])

@@ -67,6 +67,9 @@ struct Sink {
     options: SinkOptions,
     formatter: Formatter,
     template: PathTemplate,
+    /// The file of all workers, where they do not have one each.
+    shared: Option<LogFile>,
+    /// The files of single workers.
     files: HashMap<PathBuf, OpenFile>,
     lines: u64,
     bytes: u64,
@@ -92,6 +95,8 @@ pub(crate) struct SinkStatus {
 #[derive(Debug)]
 pub(crate) struct Sinks {
     sinks: Vec<Sink>,
+    /// Those with a file for each worker.
+    per_worker: SinkMask,
     sync: Sync,
     last_sync: Instant,
     buffered: usize,
@@ -105,6 +110,7 @@ impl Sinks {
     pub(crate) fn open(options: &Options, checkpoint: &mut Checkpoint) -> Result<Self, SinkError> {
         let mut sinks = Self {
             sinks: Vec::new(),
+            per_worker: 0,
             sync: options.sync,
             last_sync: Instant::now(),
             buffered: 0,
@@ -120,13 +126,16 @@ impl Sinks {
                 formatter: Formatter::new(&options.format),
                 options: options.clone(),
                 template,
+                shared: None,
                 files: HashMap::new(),
                 lines: 0,
                 bytes: 0,
             });
         }
         for index in 0..sinks.sinks.len() {
-            if !sinks.sinks[index].template.is_per_worker() {
+            if sinks.sinks[index].template.is_per_worker() {
+                sinks.per_worker |= 1 << index;
+            } else {
                 sinks.open_file(index, "", 0, checkpoint)?;
             }
         }
@@ -152,10 +161,10 @@ impl Sinks {
         pid: u32,
         checkpoint: &mut Checkpoint,
     ) -> Result<(), SinkError> {
-        for index in 0..self.sinks.len() {
-            if mask & 1 << index != 0 && self.sinks[index].template.is_per_worker() {
-                self.open_file(index, worker, pid, checkpoint)?;
-            }
+        let mut left = mask & self.per_worker;
+        while left != 0 {
+            self.open_file(left.trailing_zeros() as usize, worker, pid, checkpoint)?;
+            left &= left - 1;
         }
         Ok(())
     }
@@ -167,17 +176,19 @@ impl Sinks {
             if mask & 1 << index == 0 {
                 continue;
             }
-            let file = if sink.template.is_per_worker() {
-                sink.files.get_mut(&sink.template.expand(line.worker, line.pid))
-            } else {
-                sink.files.values_mut().next()
+            let batch = match &mut sink.shared {
+                Some(log) => &mut log.batch,
+                None => {
+                    let path = sink.template.expand(line.worker, line.pid);
+                    let Some(file) = sink.files.get_mut(&path) else { continue };
+                    file.used = true;
+                    &mut file.log.batch
+                }
             };
-            let Some(file) = file else { continue };
-            let before = file.log.batch.len();
-            sink.formatter.write(line, &mut file.log.batch);
-            file.used = true;
+            let before = batch.len();
+            sink.formatter.write(line, batch);
             sink.lines += 1;
-            self.buffered += file.log.batch.len() - before;
+            self.buffered += batch.len() - before;
         }
     }
 
@@ -206,18 +217,18 @@ impl Sinks {
         if !self.writing {
             faults::reach(Point::BeforeIntent);
             let (mut extents, mut unseen) = (Vec::new(), false);
-            for file in self.sinks.iter().flat_map(|sink| sink.files.values()) {
-                unseen |= file.log.is_unseen();
-                let extent = file.log.extent().map_err(|source| failed(&file.log, source))?;
+            for log in self.sinks.iter().flat_map(Sink::logs) {
+                unseen |= log.is_unseen();
+                let extent = log.extent().map_err(|source| failed(log, source))?;
                 extents.extend(extent);
             }
             checkpoint.open_intent(&extents, advances, unseen);
             faults::reach(Point::AfterIntent);
             self.writing = true;
         }
-        for file in self.sinks.iter_mut().flat_map(|sink| sink.files.values_mut()) {
-            if let Err(source) = file.log.write_batch() {
-                return Err(failed(&file.log, source));
+        for log in self.sinks.iter_mut().flat_map(Sink::logs_mut) {
+            if let Err(source) = log.write_batch() {
+                return Err(failed(log, source));
             }
         }
         if self.sync == Sync::Always {
@@ -232,9 +243,7 @@ impl Sinks {
         self.buffered = 0;
         self.opened = 0;
         for sink in &mut self.sinks {
-            for file in sink.files.values_mut() {
-                sink.bytes += file.log.finish_batch();
-            }
+            sink.bytes += sink.logs_mut().map(LogFile::finish_batch).sum::<u64>();
         }
         self.close_idle(checkpoint);
         Ok(())
@@ -259,9 +268,9 @@ impl Sinks {
     /// Makes every written line durable.
     pub(crate) fn sync_all(&mut self) -> Result<(), SinkError> {
         self.last_sync = Instant::now();
-        for file in self.sinks.iter_mut().flat_map(|sink| sink.files.values_mut()) {
-            if let Err(source) = file.log.sync() {
-                return Err(failed(&file.log, source));
+        for log in self.sinks.iter_mut().flat_map(Sink::logs_mut) {
+            if let Err(source) = log.sync() {
+                return Err(failed(log, source));
             }
         }
         Ok(())
@@ -304,8 +313,13 @@ impl Sinks {
             log.close(checkpoint);
             return Err(error);
         }
-        self.opened += usize::from(per_worker);
-        self.sinks[index].files.insert(path, OpenFile { log, used: true });
+        let sink = &mut self.sinks[index];
+        if per_worker {
+            sink.files.insert(path, OpenFile { log, used: true });
+            self.opened += 1;
+        } else {
+            sink.shared = Some(log);
+        }
         Ok(())
     }
 
@@ -364,15 +378,15 @@ impl Sinks {
             && self
                 .sinks
                 .iter()
-                .flat_map(|sink| sink.files.values())
-                .any(|other| other.log.identity() == log.identity())
+                .flat_map(Sink::logs)
+                .any(|other| other.identity() == log.identity())
     }
 
     /// Files of workers that logged nothing lately are closed, so that a fleet of short-lived
     /// workers does not run out of descriptors.
     fn close_idle(&mut self, checkpoint: &Checkpoint) {
         for sink in &mut self.sinks {
-            if sink.template.is_per_worker() && sink.files.len() > OPEN_FILES_MAX {
+            if sink.files.len() > OPEN_FILES_MAX {
                 let idle = sink.files.extract_if(|_, file| !file.used);
                 for (_, mut file) in idle {
                     let _ = file.log.sync();
@@ -380,13 +394,21 @@ impl Sinks {
                 }
             }
             for file in sink.files.values_mut() {
-                file.used = !sink.template.is_per_worker();
+                file.used = false;
             }
         }
     }
 }
 
 impl Sink {
+    fn logs(&self) -> impl Iterator<Item = &LogFile> {
+        self.shared.iter().chain(self.files.values().map(|file| &file.log))
+    }
+
+    fn logs_mut(&mut self) -> impl Iterator<Item = &mut LogFile> {
+        self.shared.iter_mut().chain(self.files.values_mut().map(|file| &mut file.log))
+    }
+
     fn target_text(&self) -> String {
         match &self.options.target {
             SinkTarget::Stdout => "standard output".to_owned(),

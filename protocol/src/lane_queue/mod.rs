@@ -34,6 +34,13 @@ const OPEN: u64 = (LANE_CAPACITY - LANE_CAPACITY / RESERVED_SHARE) as u64;
 /// From here on the listener is told that a lane fills up, in case it naps.
 const HALF: u64 = LANE_CAPACITY as u64 / 2;
 
+/// The bytes of a lane that have space when a thread claims it: a hundred records. The rest comes
+/// when it is needed, so that a process that logs once and ends stays cheap.
+const SPACE_FIRST: usize = 16 << 10;
+
+/// Space grows by so much at a time.
+const SPACE_GROWTH: usize = 4;
+
 /// How long a full lane sleeps before it looks whether the listener is still there.
 const SLICE: Duration = Duration::from_millis(50);
 
@@ -120,6 +127,20 @@ pub struct LaneQueue {
     soft_limit: u64,
     /// The tail at which the listener was told last.
     told_at: Option<u64>,
+    /// Bytes of the lane that have space, the first ones.
+    space: usize,
+}
+
+/// A record was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum NotTaken {
+    /// It was dropped, counted, and will be reported in band.
+    #[error("dropped: {}", .0.as_str())]
+    Dropped(DropReason),
+    /// The run directory has no room for more of the lane. Nothing was counted: the record can go
+    /// another way, and so should those behind it.
+    #[error("no room for more of a lane: {0}")]
+    NoSpace(#[from] io::Error),
 }
 
 impl Lanes {
@@ -165,7 +186,7 @@ impl Lanes {
 
     fn allocate(&self, idle: &mut Idle) -> io::Result<LaneQueue> {
         let number = idle.allocated;
-        let lane = self.segment.allocate_lane(number)?;
+        let lane = self.segment.allocate_lane(number, SPACE_FIRST)?;
         idle.allocated += 1;
         Ok(LaneQueue::new(lane, number))
     }
@@ -297,14 +318,14 @@ impl LaneQueue {
             named: 0,
             soft_limit: 0,
             told_at: None,
+            space: SPACE_FIRST,
         }
     }
 
     /// Numbers, stamps and publishes a record that [`RecordEncoder`] made.
     ///
     /// # Errors
-    /// The reason for which the record was dropped. It is counted, and reported in band as soon
-    /// as there is room.
+    /// [`NotTaken`], which says what became of the record.
     #[inline]
     pub fn record(
         &mut self,
@@ -312,7 +333,7 @@ impl LaneQueue {
         record: &mut Vec<u8>,
         urgent: bool,
         callsite: CallsiteOf<'_>,
-    ) -> Result<(), DropReason> {
+    ) -> Result<(), NotTaken> {
         let number = lanes.callsites.number(&lanes.segment, callsite);
         if number == 0
             && let CallsiteOf::Static(_, define) = callsite
@@ -340,14 +361,15 @@ impl LaneQueue {
 
     /// Makes room, and puts what is due before the next record.
     #[cold]
-    fn prepare(&mut self, lanes: &Lanes, len: usize, urgent: bool) -> Result<(), DropReason> {
+    fn prepare(&mut self, lanes: &Lanes, len: usize, urgent: bool) -> Result<(), NotTaken> {
         let names = lanes.names.load(Ordering::Acquire);
         let name = (self.named != names).then(|| lock(&lanes.name).clone());
         let name_len = name.as_ref().map_or(0, |name| frame::HEADER_LEN + 1 + name.len());
         let gap_len = if self.pending.total() > 0 { frame::HEADER_LEN + Gap::LEN } else { 0 };
+        self.make_space(lanes, len + name_len + gap_len)?;
         if let Err(reason) = self.make_room(lanes, len + name_len + gap_len, urgent) {
             self.count_lost(lanes, reason, 1);
-            return Err(reason);
+            return Err(NotTaken::Dropped(reason));
         }
         if let Some(name) = name {
             let mut body = Vec::new();
@@ -359,10 +381,28 @@ impl LaneQueue {
         Ok(())
     }
 
+    /// Takes space for `len` more bytes, as long as the lane has not all that it can have.
+    fn make_space(&mut self, lanes: &Lanes, len: usize) -> io::Result<()> {
+        // Before the lane has all of its space it has not come around its end.
+        let needed =
+            usize::try_from(self.writer.filled()).unwrap_or(usize::MAX).saturating_add(len);
+        if needed <= self.space || self.space >= LANE_CAPACITY {
+            return Ok(());
+        }
+        let more = (self.space * SPACE_GROWTH).max(needed.next_multiple_of(SPACE_FIRST));
+        let more = more.min(LANE_CAPACITY);
+        lanes.segment.extend_lane(self.number, self.space, more)?;
+        self.space = more;
+        Ok(())
+    }
+
     /// Reports a gap that is due, if there is room for it. For lanes that nobody writes to.
     fn settle(&mut self, lanes: &Lanes) {
         let len = frame::HEADER_LEN + Gap::LEN;
-        if self.pending.total() > 0 && self.writer.has_room(len, LANE_CAPACITY as u64) {
+        if self.pending.total() > 0
+            && self.make_space(lanes, len).is_ok()
+            && self.writer.has_room(len, LANE_CAPACITY as u64)
+        {
             self.report_gap();
             self.publish(lanes);
         }
@@ -422,6 +462,9 @@ impl LaneQueue {
             }
         } else {
             self.soft_limit = tail + HALF;
+        }
+        if self.space < LANE_CAPACITY {
+            self.soft_limit = self.soft_limit.min(self.space as u64);
         }
         if self.writer.has_room(len, limit) {
             lanes.outage.end();

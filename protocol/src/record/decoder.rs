@@ -36,32 +36,33 @@ impl<'a> Record<'a> {
     ///
     /// # Errors
     /// Any [`DecodeError`]: the bytes are not a record.
+    #[inline]
     pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        let mut cursor = Cursor::new(bytes);
-        let seq = cursor.u64("a record's sequence number")?;
-        let stamp = cursor.u64("a record's stamp")?;
-        let thread = cursor.u32("a record's thread")?;
-        let callsite = cursor.u32("a record's callsite")?;
-        let definition_at = cursor.u32("a record's definition offset")? as usize;
-        let original_len = cursor.u32("a record's original length")?;
-        let level = cursor.u8("a record's level")?;
+        let (header, behind) =
+            bytes.split_first_chunk().ok_or(DecodeError::Truncated("a record's header"))?;
+        let Header {
+            seq,
+            stamp,
+            thread,
+            callsite,
+            definition_at,
+            original_len,
+            level,
+            spans,
+            fields,
+        } = Header::of(header);
         let level =
             Level::from_byte(level).ok_or(DecodeError::Unknown { what: "level", found: level })?;
-        cursor.u8("a record's header")?;
-        let spans = cursor.u16("a record's span count")?;
         check_count("a record's span count", usize::from(spans), SPAN_DEPTH_MAX)?;
-        let fields = cursor.u16("a record's field count")?;
         check_count("a record's field count", usize::from(fields), FIELD_COUNT_MAX)?;
-        cursor.u16("a record's header")?;
 
         let (body, definition) = if definition_at == 0 {
-            (cursor.rest(), None)
+            (behind, None)
         } else {
-            let at = definition_at
+            let at = (definition_at as usize)
                 .checked_sub(HEADER_LEN)
                 .ok_or(DecodeError::Truncated("a record's header"))?;
-            let (body, definition) = cursor
-                .rest()
+            let (body, definition) = behind
                 .split_at_checked(at)
                 .ok_or(DecodeError::Truncated("a record's definition"))?;
             (body, Some(definition))
@@ -95,6 +96,45 @@ impl<'a> Record<'a> {
     }
 }
 
+/// The numbers of a record's first bytes.
+struct Header {
+    seq: u64,
+    stamp: Stamp,
+    thread: u32,
+    callsite: u32,
+    definition_at: u32,
+    original_len: u32,
+    level: u8,
+    spans: u16,
+    fields: u16,
+}
+
+impl Header {
+    #[inline]
+    fn of(bytes: &[u8; HEADER_LEN]) -> Self {
+        let two = |at| u16::from_le_bytes(part(bytes, at));
+        let four = |at| u32::from_le_bytes(part(bytes, at));
+        let eight = |at| u64::from_le_bytes(part(bytes, at));
+        Self {
+            seq: eight(0),
+            stamp: eight(8),
+            thread: four(16),
+            callsite: four(20),
+            definition_at: four(24),
+            original_len: four(28),
+            level: bytes[32],
+            spans: two(34),
+            fields: two(36),
+        }
+    }
+}
+
+/// The bytes of the header from `at` on.
+#[inline]
+fn part<const N: usize>(header: &[u8; HEADER_LEN], at: usize) -> [u8; N] {
+    std::array::from_fn(|byte| header[at + byte])
+}
+
 /// A span of a record's context.
 #[derive(Clone, Copy, Debug)]
 pub struct Span<'a> {
@@ -111,6 +151,7 @@ struct Spans<'a> {
 }
 
 impl<'a> Spans<'a> {
+    #[inline]
     fn check(cursor: &mut Cursor<'a>, count: u16) -> Result<Self, DecodeError> {
         let spans = Self { left: count, cursor: *cursor };
         for _ in 0..count {
@@ -136,6 +177,7 @@ impl<'a> Iterator for Spans<'a> {
 
 impl ExactSizeIterator for Spans<'_> {}
 
+#[inline(never)]
 fn read_span<'a>(cursor: &mut Cursor<'a>) -> Result<Span<'a>, DecodeError> {
     let mut body = Cursor::new(cursor.long_bytes("a span")?);
     let name = body.short_text("a span's name")?;
@@ -155,10 +197,14 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
+    #[inline]
     fn check(cursor: &mut Cursor<'a>, count: u16) -> Result<Self, DecodeError> {
         let mut fields = Self { left: count, names: 0, cursor: *cursor };
         for _ in 0..count {
-            if let FieldName::Index(index) = read_field(cursor)?.name {
+            if let Some((index, rest)) = pass_plain_field(cursor.rest()) {
+                fields.names = fields.names.max(index + 1);
+                *cursor = Cursor::new(rest);
+            } else if let FieldName::Index(index) = read_field(cursor)?.name {
                 fields.names = fields.names.max(index.saturating_add(1));
             }
         }
@@ -182,7 +228,9 @@ pub(super) fn fields_of_block<'a>(block: &'a [u8]) -> impl Iterator<Item = Field
 impl<'a> Iterator for Fields<'a> {
     type Item = Field<'a>;
 
-    #[inline]
+    // A field that is returned through memory is written in parts and read as a whole, for which
+    // processors wait: a tenth of a listener's time.
+    #[inline(always)]
     fn next(&mut self) -> Option<Field<'a>> {
         self.left = self.left.checked_sub(1)?;
         let (field, rest) = read_checked_field(self.cursor.rest())?;
@@ -245,7 +293,7 @@ impl<'a> ErrorChain<'a> {
 }
 
 /// Reads a field that [`read_field`] has read before.
-#[inline]
+#[inline(always)]
 fn read_checked_field(bytes: &[u8]) -> Option<(Field<'_>, &[u8])> {
     let ([of, low, high], rest) = bytes.split_first_chunk()?;
     let index = u16::from_le_bytes([*low, *high]);
@@ -292,6 +340,56 @@ fn read_checked_field(bytes: &[u8]) -> Option<(Field<'_>, &[u8])> {
     Some((Field { name, value }, rest))
 }
 
+/// The index of a field's name, and the bytes behind the field: for those whose name has an index,
+/// whose value is of a usual type, and whose text is ASCII. These are nearly all, and need no more
+/// than a look at their length; [`read_field`] judges the others.
+#[inline]
+fn pass_plain_field(bytes: &[u8]) -> Option<(u16, &[u8])> {
+    let ([of, low, high], rest) = bytes.split_first_chunk()?;
+    let index = u16::from_le_bytes([*low, *high]);
+    if index == NAME_INLINE {
+        return None;
+    }
+    let rest = match *of {
+        of if of == Type::Str as u8 || of == Type::Debug as u8 => {
+            let (text, rest) = split_long(rest)?;
+            if !is_ascii(text) {
+                return None;
+            }
+            rest
+        }
+        of if of == Type::U64 as u8 || of == Type::I64 as u8 || of == Type::F64 as u8 => {
+            rest.get(8..)?
+        }
+        of if of == Type::Bool as u8 => rest.get(1..)?,
+        _ => return None,
+    };
+    Some((index, rest))
+}
+
+/// Whether all bytes are ASCII. The last sixteen are looked at as one, even where some of them
+/// were looked at before: most texts are too short for a loop over the rest.
+#[inline]
+fn is_ascii(bytes: &[u8]) -> bool {
+    let (chunks, _) = bytes.as_chunks::<16>();
+    let Some(last) = bytes.last_chunk::<16>() else { return is_short_ascii(bytes) };
+    chunks.iter().all(is_ascii_chunk) && is_ascii_chunk(last)
+}
+
+#[inline]
+fn is_ascii_chunk(chunk: &[u8; 16]) -> bool {
+    chunk.iter().fold(0, |all, byte| all | byte) < 0x80
+}
+
+#[inline]
+fn is_short_ascii(bytes: &[u8]) -> bool {
+    let all = match (bytes.first_chunk(), bytes.last_chunk()) {
+        (Some(first), Some(last)) => u64::from_le_bytes(*first) | u64::from_le_bytes(*last),
+        _ => bytes.iter().fold(0, |all, byte| all | u64::from(*byte)),
+    };
+    all & 0x8080_8080_8080_8080 == 0
+}
+
 #[inline]
 fn split_long(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = bytes.split_first_chunk()?;
@@ -303,11 +401,12 @@ fn split_long(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 #[allow(unsafe_code, reason = "checking every text twice is a tenth of a listener's time")]
 fn checked_text(bytes: &[u8]) -> &str {
     // SAFETY: `Fields` are only made by `Fields::check`, which walks the same bytes in the same
-    // way through `read_field` and refuses a text that is not UTF-8; the bytes are borrowed since.
+    // way and refuses a text that is neither ASCII (`pass_plain_field`) nor other UTF-8
+    // (`read_field`); the bytes are borrowed since.
     unsafe { std::str::from_utf8_unchecked(bytes) }
 }
 
-#[inline]
+#[inline(never)]
 fn read_field<'a>(cursor: &mut Cursor<'a>) -> Result<Field<'a>, DecodeError> {
     let of = cursor.u8("a field's type")?;
     let index = cursor.u16("a field's name")?;
@@ -340,4 +439,36 @@ fn read_error_chain<'a>(cursor: &mut Cursor<'a>) -> Result<ErrorChain<'a>, Decod
         cursor.long_text("an error of a chain")?;
     }
     Ok(ErrorChain { count, bytes: &start[..start.len() - cursor.rest().len()] })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_that_is_no_utf8_is_refused_at_every_place_and_other_text_is_read() {
+        let decoded = |text: &[u8]| {
+            let mut field = vec![Type::Str as u8, 0, 0];
+            field.extend_from_slice(&u32::try_from(text.len()).unwrap().to_le_bytes());
+            field.extend_from_slice(text);
+            let mut cursor = Cursor::new(&field);
+            let mut fields = Fields::check(&mut cursor, 1)?;
+            assert_eq!(cursor.end("a field"), Ok(()));
+            let Some(Field { value: Value::Str(read), .. }) = fields.next() else {
+                panic!("a string was checked")
+            };
+            assert_eq!(read.as_bytes(), text);
+            Ok::<_, DecodeError>(())
+        };
+        for length in 0..70 {
+            assert_eq!(decoded("x".repeat(length).as_bytes()), Ok(()));
+            for at in 0..length {
+                let mut text = vec![b'x'; length];
+                text[at] = 0xff;
+                assert_eq!(decoded(&text), Err(DecodeError::NotUtf8("a string field")));
+                text.splice(at..=at, "é".bytes());
+                assert_eq!(decoded(&text), Ok(()));
+            }
+        }
+    }
 }

@@ -136,23 +136,32 @@ impl Segment {
         self.name
     }
 
-    /// Allocates a lane's bytes and brings them in. Lanes are claimed in the order of their
+    /// Allocates the first `bytes` of a lane and brings them in. Lanes are claimed in the order of their
     /// numbers the first time.
     ///
     /// # Errors
     /// Whatever the system says, most often that there is no room.
-    pub fn allocate_lane(&self, lane: usize) -> io::Result<MappedLane> {
-        if lane >= LANES_MAX {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
-        allocate(&self.file, layout::lane(lane), LANE_CAPACITY)?;
-        self.memory.populate(layout::lane(lane), LANE_CAPACITY);
+    pub fn allocate_lane(&self, lane: usize, bytes: usize) -> io::Result<MappedLane> {
+        self.extend_lane(lane, 0, bytes)?;
         let place = MappedLane::new(Arc::clone(&self.memory), lane);
         // The listener does not know the lane: the first record in it must ring.
         place.quiet().store(1, Ordering::Relaxed);
         // Release: whoever counts the lane finds it allocated.
         self.memory.word(layout::CLAIMED).fetch_max(lane as u64 + 1, Ordering::Release);
         Ok(place)
+    }
+
+    /// Allocates a lane's bytes up to `to`, of which it has those up to `from`, and brings them in.
+    ///
+    /// # Errors
+    /// As [`allocate_lane`](Self::allocate_lane).
+    pub fn extend_lane(&self, lane: usize, from: usize, to: usize) -> io::Result<()> {
+        if lane >= LANES_MAX || to > LANE_CAPACITY || from > to {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        allocate(&self.file, layout::lane(lane) + from, to - from)?;
+        self.memory.populate(layout::lane(lane) + from, to - from);
+        Ok(())
     }
 
     /// Appends a definition to the callsite table. The caller holds a lock over appends; `at` is

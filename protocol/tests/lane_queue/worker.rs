@@ -7,7 +7,7 @@ use fleetlog_protocol::Level;
 use fleetlog_protocol::callsite::{Callsite, Definition};
 use fleetlog_protocol::frame::{self, Kind};
 use fleetlog_protocol::lane::Reader;
-use fleetlog_protocol::lane_queue::{LaneQueue, Lanes, LanesConfig};
+use fleetlog_protocol::lane_queue::{LaneQueue, Lanes, LanesConfig, NotTaken};
 use fleetlog_protocol::message::{DropReason, Drops, Gap, Name};
 use fleetlog_protocol::record::{FieldName, Record, RecordEncoder, Value};
 use fleetlog_protocol::segment::{ForeignSegment, MappedLane, scan};
@@ -190,12 +190,12 @@ pub fn log_at(
     text: &str,
 ) -> Result<(), DropReason> {
     let define = |out: &mut Vec<u8>| define(&callsite.to_string(), &["message"], out);
-    queue.record(
-        lanes,
-        &mut record_of(level, text),
-        level.is_urgent(),
-        CallsiteOf::Static(callsite, &define),
-    )
+    let callsite = CallsiteOf::Static(callsite, &define);
+    let taken = queue.record(lanes, &mut record_of(level, text), level.is_urgent(), callsite);
+    taken.map_err(|error| match error {
+        NotTaken::Dropped(reason) => reason,
+        NotTaken::NoSpace(error) => panic!("{error}"),
+    })
 }
 
 pub fn record_of(level: Level, text: &str) -> Vec<u8> {

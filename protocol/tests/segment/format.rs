@@ -92,7 +92,9 @@ fn a_segment_has_these_bytes() {
     assert_eq!(raw.read(4096, 64 * 384), vec![0; 64 * 384], "the words of lanes that are free");
 
     for lane in 0..6 {
-        segment.allocate_lane(lane).expect("there is room");
+        segment
+            .allocate_lane(lane, fleetlog_protocol::limits::LANE_CAPACITY)
+            .expect("there is room");
     }
     segment.mark_active(5);
     segment.mark_left();
@@ -124,7 +126,8 @@ fn a_lane_has_these_bytes() {
     let words = 4096 + 5 * 384;
     let bytes = 1_077_248 + 5 * 262_144;
 
-    let lane = segment.allocate_lane(5).expect("there is room");
+    let lane =
+        segment.allocate_lane(5, fleetlog_protocol::limits::LANE_CAPACITY).expect("there is room");
     let mut expected = vec![0; 384];
     expected[256] = 1;
     assert_eq!(raw.read(words, 384), expected, "nobody looks at it yet");

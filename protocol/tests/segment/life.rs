@@ -119,14 +119,18 @@ fn a_forked_child_does_not_inherit_the_lock() {
 fn a_forked_child_that_drops_its_parents_segment_unmaps_nothing_of_its_own() {
     let place = Place::new();
     let parents = Segment::create(&place.run_dir(), "parent").expect("a segment");
-    let lane = parents.allocate_lane(0).expect("there is room");
+    let lane =
+        parents.allocate_lane(0, fleetlog_protocol::limits::LANE_CAPACITY).expect("there is room");
     // SAFETY: the child calls nothing but this crate, the C library's allocator takes care of
     // itself in a fork, and it ends without unwinding into the test.
     match unsafe { fork() }.expect("a fork") {
         ForkResult::Child => {
             let own = Segment::create(&place.run_dir(), "child");
             drop((parents, lane));
-            let works = own.is_ok_and(|own| own.allocate_lane(0).is_ok() && own.head(0) == 0);
+            let works = own.is_ok_and(|own| {
+                own.allocate_lane(0, fleetlog_protocol::limits::LANE_CAPACITY).is_ok()
+                    && own.head(0) == 0
+            });
             // SAFETY: ends this process and nothing else.
             unsafe { nix::libc::_exit(i32::from(!works)) }
         }

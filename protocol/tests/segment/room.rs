@@ -44,7 +44,7 @@ fn a_lane_or_callsite_without_room_leaves_the_rest_as_it_was() {
         let run_dir = place.join("run");
         let segment = Segment::create(&run_dir, "w").expect("just enough");
         let foreign = ForeignSegment::open(&run_dir, segment.name()).expect("a segment");
-        assert!(segment.allocate_lane(0).is_err());
+        assert!(segment.allocate_lane(0, fleetlog_protocol::limits::LANE_CAPACITY).is_err());
         assert_eq!(foreign.claimed(), 0, "a lane that is counted is there");
 
         let mut allocated = 0;
@@ -80,7 +80,7 @@ fn a_full_tmpfs_is_an_error_and_never_a_sigbus() {
         let segment = Segment::create(&run_dir, "w").expect("a segment");
         let mut lanes = Vec::new();
         let error = loop {
-            match segment.allocate_lane(lanes.len()) {
+            match segment.allocate_lane(lanes.len(), fleetlog_protocol::limits::LANE_CAPACITY) {
                 Ok(lane) => lanes.push(lane),
                 Err(error) => break error,
             }
