@@ -131,4 +131,4 @@ fn find_in(table: &[Entry], key: usize) -> Result<u32, usize> {
     }
 }
 
-const _: () = assert!(CALLSITE_TABLE_MAX > 16 << 10);
+const _: () = assert!(CALLSITE_TABLE_MAX > 4 << 10);

@@ -40,7 +40,7 @@ pub use memory::MappedLane;
 pub const LANES: &str = "lanes";
 
 /// How much of the callsite table is allocated at a time, in bytes.
-const TABLE_STEP: usize = 16 << 10;
+const TABLE_STEP: usize = 4 << 10;
 
 /// How often a lane that its reader releases meanwhile is copied anew.
 const LOOKS_MAX: u32 = 64;

@@ -14,7 +14,7 @@ use super::Place;
 use super::child::{self, Other};
 
 /// What a new segment needs, in bytes: header, lanes' words, and the first part of the table.
-const FIRST: u64 = (28 << 10) + (16 << 10);
+const FIRST: u64 = (28 << 10) + (4 << 10);
 
 /// Limits the size of this process's files. What the limit forbids would end the process by a
 /// signal if it were attempted.
