@@ -15,6 +15,7 @@ pub type Stamp = u64;
 /// let first = fleetlog_protocol::stamp::now();
 /// assert!(first <= fleetlog_protocol::stamp::now());
 /// ```
+#[inline]
 #[must_use]
 pub fn now() -> Stamp {
     nanoseconds(ClockId::CLOCK_MONOTONIC)
@@ -27,6 +28,7 @@ pub fn wall_now() -> u64 {
 }
 
 /// A clock that the kernel always has can't fail; a clock before its epoch reads as zero.
+#[inline]
 fn nanoseconds(clock: ClockId) -> u64 {
     clock_gettime(clock).map_or(0, |time| {
         let seconds = u64::try_from(time.tv_sec()).unwrap_or(0);

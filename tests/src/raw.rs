@@ -148,7 +148,8 @@ pub fn framed(kind: Kind, body: &[u8]) -> Vec<u8> {
 #[must_use]
 pub fn hello(queue: u128, first_seq: u64, name: &str) -> Vec<u8> {
     let mut body = Vec::new();
-    Hello { queue: QueueId(queue), pid: std::process::id(), first_seq, name, fallback: "" }.encode(&mut body);
+    Hello { queue: QueueId(queue), pid: std::process::id(), first_seq, name, fallback: "" }
+        .encode(&mut body);
     [&PREFACE[..], &framed(Kind::Hello, &body)].concat()
 }
 

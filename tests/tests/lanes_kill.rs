@@ -58,8 +58,7 @@ fn listener_and_workers_that_are_killed_together_at_any_moment_lose_and_double_n
     let fixture = Fixture::new(binaries!()).over("lanes");
     let mut random = Random::seeded();
     for round in 0..rounds() {
-        let workers =
-            vec![worker(&fixture, 2 * round, &[]), worker(&fixture, 2 * round + 1, &[])];
+        let workers = vec![worker(&fixture, 2 * round, &[]), worker(&fixture, 2 * round + 1, &[])];
         if round % 3 == 0 {
             // One that dies alone in between, with its workers going on.
             let listener = fixture.listener().start();
@@ -112,7 +111,8 @@ fn a_listener_that_dies_at_each_step_of_ending_a_segment_loses_and_doubles_nothi
     ];
     for (number, point) in (0..).zip(points) {
         let fixture = Fixture::new(binaries!()).over("lanes");
-        let workers = vec![worker(&fixture, 2 * number, &[]), worker(&fixture, 2 * number + 1, &[])];
+        let workers =
+            vec![worker(&fixture, 2 * number, &[]), worker(&fixture, 2 * number + 1, &[])];
         let listener = fixture.listener().start();
         wait::until("the workers log", || {
             listener.status().is_some_and(|status| status["totals"]["written"].as_u64() > Some(100))

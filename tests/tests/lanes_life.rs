@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use fleetlog_protocol::message::WorkerAccount;
 use fleetlog_tests::{Disk, Fixture, ListenerUnderTest, Program, binaries, judge, wait};
 use nix::sys::signal::Signal;
 
@@ -26,7 +27,7 @@ fn storm(fixture: &Fixture, arguments: &[&str], sources: usize, records: u64) {
     assert!(receipt.is_complete(), "{receipt:?}");
     assert_eq!((receipt.died, receipt.offences), (0, 0), "{receipt:?}");
     assert_eq!(receipt.accounts.len() as u64, receipt.workers, "an account for each worker");
-    let attempted: u64 = receipt.accounts.iter().map(|account| account.attempted()).sum();
+    let attempted: u64 = receipt.accounts.iter().map(WorkerAccount::attempted).sum();
     assert_eq!(attempted, receipt.written);
     judge::judge(&fixture.log()).demand_exact(sources, records);
     let left = fs::read_dir(fixture.run_dir().join("lanes")).expect("the folder of lanes");

@@ -73,6 +73,7 @@ impl Layer {
     }
 
     /// Encodes an event into `buffer` and sends it.
+    #[inline]
     fn send<S>(
         &self,
         event: &Event<'_>,
@@ -83,63 +84,37 @@ impl Layer {
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
         let metadata = event.metadata();
-        #[cfg(feature = "log")]
-        let source = tracing_log::NormalizeEvent::normalized_metadata(event);
-        #[cfg(not(feature = "log"))]
-        let source: Option<Metadata<'_>> = None;
+        let source = source_of(event);
 
         let level = level(metadata);
-        let mut encoder = RecordEncoder::new(buffer, level, self.worker.record_max());
-        self.encode_scope(event, context, &mut encoder);
-        let mut fields = encoder.fields();
+        let encoder = RecordEncoder::new(buffer, level, self.worker.record_max());
+        let mut encoder = match self.spans {
+            Some(spans) => match leaf_of(event, spans) {
+                Some(leaf) => encoder.with_spans(|encoder| encode_scope(spans, &leaf, encoder)),
+                None => encoder,
+            },
+            None => encoder.with_spans(|encoder| encode_foreign_scope(event, context, encoder)),
+        };
+        let fields = encoder.fields();
         let names = if source.is_some() { Names::InlineWithoutSource } else { Names::Indexed };
-        event.record(&mut FieldVisitor { fields: &mut fields, names });
-        let (count, missing) = (fields.count(), fields.missing());
+        let mut visitor = FieldVisitor { fields, names };
+        event.record(&mut visitor);
+        let (count, missing) = (visitor.fields.count(), visitor.fields.missing());
         let caller = Caller::now(thread);
         encoder.finish(caller.thread_number(), count, missing);
 
-        if let Some(source) = source {
-            // `log` has one callsite per level; the record itself says where it comes from.
-            let mut definition = Vec::new();
-            define(&source, false, &mut definition);
-            RecordEncoder::append_definition(buffer, &definition);
-            self.worker.send(caller, buffer, level.is_urgent(), CallsiteOf::Inline);
-        } else {
-            let key = std::ptr::from_ref(metadata).addr();
-            let definition = |out: &mut Vec<u8>| define(metadata, true, out);
-            self.worker.send(
-                caller,
-                buffer,
-                level.is_urgent(),
-                CallsiteOf::Static(key, &definition),
-            );
-        }
-    }
-
-    fn encode_scope<S>(
-        &self,
-        event: &Event<'_>,
-        context: &Context<'_, S>,
-        encoder: &mut RecordEncoder<'_>,
-    ) where
-        S: Subscriber + for<'a> LookupSpan<'a>,
-    {
-        let Some(spans) = self.spans else {
-            let Some(scope) = context.event_scope(event) else { return };
-            // The innermost spans say most about the event; `from_root` would keep the outermost.
-            let innermost: Vec<_> = scope.take(SPAN_DEPTH_MAX).collect();
-            for span in innermost.iter().rev() {
-                let extensions = span.extensions();
-                let blocks = extensions.get::<SpanFields>().map_or(&[][..], |fields| &fields.0);
-                let blocks: Vec<&[u8]> = blocks.iter().map(|block| &**block).collect();
-                encoder.span(span.name(), &blocks);
+        let callsite = match &source {
+            Some(source) => {
+                carry_source(source, buffer);
+                CallsiteOf::Inline
             }
-            return;
+            None => {
+                CallsiteOf::Static(std::ptr::from_ref(metadata).addr(), &|out: &mut Vec<u8>| {
+                    define(metadata, true, out);
+                })
+            }
         };
-        let leaf = if event.is_contextual() { spans.current() } else { event.parent().cloned() };
-        if let Some(leaf) = leaf {
-            spans.for_each_in_scope(&leaf, &mut |span, blocks| encoder.span(span.name(), blocks));
-        }
+        self.worker.send(caller, buffer, level.is_urgent(), callsite);
     }
 
     fn add_span_fields<S>(&self, id: &Id, block: Box<[u8]>, context: &Context<'_, S>)
@@ -207,12 +182,69 @@ where
     }
 }
 
+/// The innermost span that an event is in.
+#[inline]
+fn leaf_of(event: &Event<'_>, spans: Spans) -> Option<Id> {
+    if event.is_contextual() { spans.current() } else { event.parent().cloned() }
+}
+
+#[inline(never)]
+fn encode_scope(spans: Spans, leaf: &Id, encoder: &mut RecordEncoder<'_>) {
+    spans.for_each_in_scope(leaf, &mut |span, blocks| encoder.span(span.name(), blocks));
+}
+
+/// Encodes the spans of a registry that is not ours.
+#[inline(never)]
+fn encode_foreign_scope<S>(
+    event: &Event<'_>,
+    context: &Context<'_, S>,
+    encoder: &mut RecordEncoder<'_>,
+) where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let Some(scope) = context.event_scope(event) else { return };
+    // The innermost spans say most about the event; `from_root` would keep the outermost.
+    let innermost: Vec<_> = scope.take(SPAN_DEPTH_MAX).collect();
+    for span in innermost.iter().rev() {
+        let extensions = span.extensions();
+        let blocks = extensions.get::<SpanFields>().map_or(&[][..], |fields| &fields.0);
+        let blocks: Vec<&[u8]> = blocks.iter().map(|block| &**block).collect();
+        encoder.span(span.name(), &blocks);
+    }
+}
+
+/// Where a record of the `log` crate comes from; `None` = the event is none.
+#[cfg(feature = "log")]
+#[inline]
+fn source_of<'e>(event: &'e Event<'_>) -> Option<Metadata<'e>> {
+    // What every callsite of `tracing-log` looks like. Its own test is two calls through tables.
+    let metadata = event.metadata();
+    if metadata.file().is_some() || metadata.target() != "log" {
+        return None;
+    }
+    tracing_log::NormalizeEvent::normalized_metadata(event)
+}
+
+#[cfg(not(feature = "log"))]
+fn source_of<'e>(_: &'e Event<'_>) -> Option<Metadata<'e>> {
+    None
+}
+
+/// `log` has one callsite per level; the record itself says where it comes from.
+#[cold]
+fn carry_source(source: &Metadata<'_>, record: &mut Vec<u8>) {
+    let mut definition = Vec::new();
+    define(source, false, &mut definition);
+    RecordEncoder::append_definition(record, &definition);
+}
+
 /// Fields with inline names behind their count.
-fn span_block(record: impl FnOnce(&mut FieldVisitor<'_, '_>)) -> Box<[u8]> {
+fn span_block(record: impl FnOnce(&mut FieldVisitor<'_>)) -> Box<[u8]> {
     let mut block = vec![0; 2];
-    let mut fields = FieldEncoder::new(&mut block, SPAN_MAX);
-    record(&mut FieldVisitor { fields: &mut fields, names: Names::Inline });
-    let count = fields.count();
+    let fields = FieldEncoder::new(&mut block, SPAN_MAX);
+    let mut visitor = FieldVisitor { fields, names: Names::Inline };
+    record(&mut visitor);
+    let count = visitor.fields.count();
     block[..2].copy_from_slice(&count.to_le_bytes());
     block.into()
 }
@@ -230,6 +262,7 @@ fn define(metadata: &Metadata<'_>, with_fields: bool, out: &mut Vec<u8>) {
     definition.encode(fields.iter().filter(|_| with_fields).map(|field| field.name()), out);
 }
 
+#[inline]
 fn level(metadata: &Metadata<'_>) -> Level {
     use tracing_core::Level as Theirs;
     match *metadata.level() {
@@ -241,6 +274,7 @@ fn level(metadata: &Metadata<'_>) -> Level {
     }
 }
 
+#[inline]
 fn is_listeners_own(target: &str) -> bool {
     target.strip_prefix("fleetlog").is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }

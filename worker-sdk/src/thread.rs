@@ -48,6 +48,7 @@ pub(crate) struct Caller<'t> {
 }
 
 /// Calls with what this thread keeps; with `None` in a destructor that runs after ours.
+#[inline]
 pub(crate) fn with<T>(mut call: impl FnMut(Option<&ThreadState>) -> T) -> T {
     THREAD.try_with(|thread| call(Some(thread))).unwrap_or_else(|_| call(None))
 }
@@ -98,18 +99,26 @@ impl<'t> Caller<'t> {
         worker: &'static Worker,
         call: impl FnOnce(&mut Road) -> T,
     ) -> T {
-        let Some(Ok(mut held)) = self.thread.map(|thread| thread.held.try_borrow_mut()) else {
-            return call(&mut worker.road_of_nobody());
-        };
+        let mut held = self.thread.and_then(|thread| thread.held.try_borrow_mut().ok());
+        let mut nobodys = None;
+        // One call in all, so that it is worth to the compiler to put its code here.
+        call(match &mut held {
+            Some(held) => self.find_road(worker, held),
+            None => nobodys.insert(worker.road_of_nobody()),
+        })
+    }
+
+    #[inline]
+    fn find_road<'h>(self, worker: &'static Worker, held: &'h mut Vec<Held>) -> &'h mut Road {
         let known = held.iter().position(|entry| {
             std::ptr::eq(entry.worker, worker) && entry.generation == self.generation
         });
-        let place = known.unwrap_or_else(|| self.find_road(worker, &mut held));
-        call(&mut held[place].road)
+        let place = known.unwrap_or_else(|| self.make_road(worker, held));
+        &mut held[place].road
     }
 
     #[cold]
-    fn find_road(self, worker: &'static Worker, held: &mut Vec<Held>) -> usize {
+    fn make_road(self, worker: &'static Worker, held: &mut Vec<Held>) -> usize {
         let found = Held { worker, generation: self.generation, road: worker.road_of_thread() };
         match held.iter().position(|entry| std::ptr::eq(entry.worker, worker)) {
             Some(place) => {

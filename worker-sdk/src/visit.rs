@@ -19,12 +19,13 @@ pub(crate) enum Names {
 
 /// Writes every field that it is shown.
 #[derive(Debug)]
-pub(crate) struct FieldVisitor<'f, 'b> {
-    pub(crate) fields: &'f mut FieldEncoder<'b>,
+pub(crate) struct FieldVisitor<'b> {
+    pub(crate) fields: FieldEncoder<'b>,
     pub(crate) names: Names,
 }
 
-impl FieldVisitor<'_, '_> {
+impl FieldVisitor<'_> {
+    #[inline]
     fn name(&self, field: &Field) -> Option<FieldName<'static>> {
         match self.names {
             Names::Indexed => u16::try_from(field.index()).ok().map(FieldName::Index),
@@ -44,7 +45,7 @@ macro_rules! record {
     };
 }
 
-impl Visit for FieldVisitor<'_, '_> {
+impl Visit for FieldVisitor<'_> {
     record! {
         record_f64(f64) => f64;
         record_i64(i64) => i64;

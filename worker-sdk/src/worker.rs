@@ -46,6 +46,7 @@ pub(crate) struct Settings {
 
 pub(crate) struct Worker {
     pub(crate) settings: Settings,
+    record_max: usize,
     name: Replaceable<String>,
     /// The connection of the socket queue.
     pub(crate) socket_link: LinkNumber,
@@ -71,8 +72,13 @@ impl Worker {
     /// Makes a worker that lives as long as the program.
     pub(crate) fn new(settings: Settings, name: String) -> &'static Self {
         fork::prepare(in_child, at_exit);
+        let record_max = match settings.transport {
+            Transport::Socket => settings.record_max,
+            Transport::Auto | Transport::Lanes => settings.record_max.min(LANE_RECORD_MAX),
+        };
         let worker = Self {
             settings,
+            record_max,
             name: Replaceable::empty(),
             socket_link: LinkNumber::new(),
             bell_link: LinkNumber::new(),
@@ -98,11 +104,9 @@ impl Worker {
 
     /// The longest record, in bytes. The same whichever way a record takes in the end: a full
     /// disk must not change what an event looks like.
-    pub(crate) fn record_max(&self) -> usize {
-        match self.settings.transport {
-            Transport::Socket => self.settings.record_max,
-            Transport::Auto | Transport::Lanes => self.settings.record_max.min(LANE_RECORD_MAX),
-        }
+    #[inline]
+    pub(crate) const fn record_max(&self) -> usize {
+        self.record_max
     }
 
     /// The worker's name in this process.
@@ -111,6 +115,7 @@ impl Worker {
     }
 
     /// Sends a finished record. What can't be sent is counted.
+    #[inline]
     pub(crate) fn send(
         &'static self,
         caller: Caller<'_>,

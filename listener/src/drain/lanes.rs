@@ -6,6 +6,7 @@
 //! the checkpoint. A listener that is killed in between finds queues without a segment and
 //! forgets them.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,10 +15,9 @@ use fleetlog_protocol::message::{Drops, Receipt, Welcome, WorkerAccount};
 use fleetlog_protocol::segment::{self, FileName};
 use fleetlog_protocol::stamp::{self, Stamp};
 
-use super::{Drain, DrainError};
 use super::notice::Notice;
 use super::queues::QueueIndex;
-use crate::ListenError;
+use super::{Drain, DrainError};
 use crate::checkpoint::QueueState;
 use crate::faults::{self, Point};
 use crate::intake::peer::Peer;
@@ -29,6 +29,10 @@ use crate::sink::SinkError;
 /// while they don't. A lane that fills up rings, and so does one that is left alone.
 pub(super) const NAP_SHORTEST: Duration = Duration::from_micros(200);
 const NAP_LONGEST: Duration = Duration::from_millis(5);
+
+/// How soon the folder of segments is looked at again, when somebody may be in it who could not
+/// ring.
+const SCAN: Duration = Duration::from_secs(1);
 
 /// How long the end waits for processes to be gone that have hung up already.
 const DYING: Duration = Duration::from_millis(200);
@@ -45,35 +49,56 @@ pub(super) struct LaneAccount {
 }
 
 impl Drain {
-    /// Takes in the segments that are there at start: of workers that live, and of those that
-    /// died while nobody listened.
-    pub(super) fn scan(&mut self) -> Result<(), ListenError> {
-        let mut found = (0_u64, 0_u64);
+    /// Takes in the segments that are there: of workers that live, of those that died while nobody
+    /// listened, and of those that could not ring.
+    pub(super) fn scan(&mut self) -> io::Result<()> {
+        self.scan_at = None;
+        let (mut found, mut unfinished, mut left) = (0_u64, 0_u64, 0_u64);
         for file in segment::scan(&self.ownership.run_dir)? {
+            if self.intake.segments.knows(file) {
+                continue;
+            }
             match self.intake.segments.open(file, None) {
                 Ok(index) => {
-                    found.0 += 1;
+                    found += 1;
                     self.take_in_lanes(index);
+                    self.intake.segments.watch_all(index);
                 }
                 // Its worker is about to complete it and will ring, or died before it could.
                 Err(_)
                     if segment::is_incomplete(&self.ownership.run_dir, file)
                         && segment::is_dead(&self.ownership.run_dir, file) =>
                 {
-                    found.1 += 1;
+                    unfinished += 1;
                     let _ = segment::remove(&self.ownership.run_dir, file);
                 }
-                Err(offence) => tracing::warn!(segment = %file, "{offence}"),
+                Err(offence) => {
+                    left += 1;
+                    if left.is_power_of_two() {
+                        tracing::warn!(segment = %file, left, "{offence}");
+                    }
+                    if matches!(offence, Offence::TooManyOfUid(_)) {
+                        // There is room for it when others have ended.
+                        self.expect_scan();
+                    }
+                }
             }
         }
-        for queue in self.queues.without_a_segment() {
-            self.queues.end(queue);
+        // A segment that could not be opened may be theirs.
+        if left == 0 {
+            for queue in self.queues.without_a_segment() {
+                self.queues.end(queue);
+            }
         }
-        if found != (0, 0) {
-            let (segments, unfinished) = found;
-            tracing::info!(segments, unfinished, "segments of workers were found");
+        if found + unfinished > 0 {
+            tracing::info!(found, unfinished, "segments of workers were found");
         }
         Ok(())
+    }
+
+    /// Looks at the folder of segments soon.
+    pub(super) fn expect_scan(&mut self) {
+        self.scan_at.get_or_insert_with(|| Instant::now() + SCAN);
     }
 
     /// Takes in the segment that a worker's bell names.
@@ -83,6 +108,7 @@ impl Drain {
             Err(offence) => {
                 tracing::warn!(pid, uid = peer.uid, %offence, "a worker's lanes can't be taken in");
                 self.offend(token, &offence);
+                self.expect_scan();
                 return;
             }
         };
@@ -125,8 +151,17 @@ impl Drain {
             };
             let queue = match self.queues.attach_lane(&state, &mut self.checkpoint) {
                 Ok(queue) => queue,
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    // A copy of another segment: nothing in it is believed.
+                    let offence = Offence::Segment(format!("{}: {error}", segment.file));
+                    let peer = segment.peer;
+                    self.count_offence_by(&offence, Some(peer));
+                    self.intake.segments.put_segment_aside(index);
+                    return;
+                }
                 Err(error) => {
-                    tracing::warn!(segment = %segment.file, %error, "a lane can't be taken in");
+                    tracing::warn!(segment = %segment.file, %error, "a lane can't be taken in yet");
+                    self.intake.segments.retry(index);
                     return;
                 }
             };
@@ -145,6 +180,15 @@ impl Drain {
     /// Looks at all lanes that may have news. Comes after the connections were heard: whoever
     /// rang before the cut-off is looked at now.
     pub(super) fn look_at_lanes(&mut self) {
+        if self.scan_at.is_some_and(|at| Instant::now() >= at)
+            && let Err(error) = self.scan()
+        {
+            tracing::warn!(%error, "the folder of lanes can't be looked at");
+        }
+        for index in self.intake.segments.due_retries() {
+            self.take_in_lanes(index);
+            self.intake.segments.watch_all(index);
+        }
         let checked = self.intake.segments.look_for_deaths();
         for index in checked.silent {
             // A ring may have found no way here: the backlog was full, or the system had no memory.
@@ -189,21 +233,36 @@ impl Drain {
         for (lane, offence) in offences {
             self.put_aside(lane, &offence);
         }
-        for index in self.intake.segments.finished() {
-            self.bury_segment(index)?;
+        let finished = self.intake.segments.finished();
+        self.buries = !finished.is_empty();
+        if finished.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        for index in &finished {
+            self.announce_end(*index)?;
+        }
+        // The notices before the files: without those nobody could write them any more.
+        self.commit()?;
+        for index in finished {
+            self.bury_segment(index);
+        }
+        self.commit()
     }
 
     /// Before the end: segments whose worker is gone need no next listener. A bell may not have
     /// told yet of a worker that ended a moment before the sentinel came.
     pub(super) fn take_leave_of_the_dead(&mut self, cutoff: Stamp) -> Result<(), DrainError> {
+        // Whoever could not ring is in the folder all the same.
+        self.scan_at = Some(Instant::now());
         let deadline = Instant::now() + DYING;
         loop {
             let dying = self.intake.segments.doubt_all();
             self.look_at_lanes();
             let drained = self.drain(cutoff);
             self.note_trouble(drained)?;
+            if self.buries && self.trouble.is_none() {
+                continue;
+            }
             let expected = if self.is_alone { self.intake.segments.len() } else { dying };
             if expected == 0 || self.trouble.is_some() || Instant::now() >= deadline {
                 return Ok(());
@@ -212,31 +271,38 @@ impl Drain {
         }
     }
 
-    fn bury_segment(&mut self, index: SegmentIndex) -> Result<(), SinkError> {
+    /// Writes what is to be said of a worker that is gone.
+    fn announce_end(&mut self, index: SegmentIndex) -> Result<(), SinkError> {
         let Some(account) = self.lane_account(index) else { return Ok(()) };
-        let Some(segment) = self.intake.segments.get(index) else { return Ok(()) };
-        let queues = self.queues_of(index);
-        let pid = segment.peer.pid;
-        if let Some(first) = queues.first().copied().filter(|_| !segment.is_announced) {
-            self.prepare_notice(first)?;
-            let now = stamp::now();
-            if account.unreported.total() > 0 {
-                let notice =
-                    Notice::Dropped { first_seq: 0, last_seq: 0, drops: account.unreported };
-                self.write_notice(first, &notice, now);
-                self.totals.dropped.add(account.unreported);
-                self.intake.segments.report(index, account.unreported);
-            }
-            if account.written > 0 && !self.intake.segments.has_left(index) {
-                self.totals.died += 1;
-                self.write_notice(first, &Notice::Died { records: account.written }, now);
-            }
+        let has_left = self.intake.segments.has_left(index);
+        let Some(first) = self.queues_of(index).first().copied() else { return Ok(()) };
+        if self.intake.segments.get(index).is_none_or(|segment| segment.is_announced) {
+            return Ok(());
+        }
+        self.prepare_notice(first)?;
+        let now = stamp::now();
+        if account.unreported.total() > 0 {
+            let notice = Notice::Dropped { first_seq: 0, last_seq: 0, drops: account.unreported };
+            self.write_notice(first, &notice, now);
+            self.totals.dropped.add(account.unreported);
+            self.intake.segments.report(index, account.unreported);
+        }
+        if account.written > 0 && !has_left {
+            self.totals.died += 1;
+            self.write_notice(first, &Notice::Died { records: account.written }, now);
         }
         if let Some(segment) = self.intake.segments.get_mut(index) {
             segment.is_announced = true;
         }
-        // The notices before the file: without it nobody could write them any more.
-        self.commit()?;
+        Ok(())
+    }
+
+    fn bury_segment(&mut self, index: SegmentIndex) {
+        let Some(account) = self.lane_account(index) else { return };
+        let Some(pid) = self.intake.segments.get(index).map(|segment| segment.peer.pid) else {
+            return;
+        };
+        let queues = self.queues_of(index);
         faults::reach(Point::BeforeUnlink);
         self.intake.segments.remove(index);
         faults::reach(Point::AfterUnlink);
@@ -252,7 +318,6 @@ impl Drain {
             written: account.written,
             dropped: account.dropped,
         });
-        self.commit()
     }
 
     fn queues_of(&self, index: SegmentIndex) -> Vec<QueueIndex> {

@@ -86,7 +86,7 @@ impl Drain {
     fn emit(&mut self, source: Source, bound: Stamp) -> Result<Step, SinkError> {
         let Self { intake, queues, sinks, checkpoint, clock, totals, .. } = self;
         let Some(mut speaker) = intake.speaker(source) else { return Ok(Step::Used) };
-        let Some(queue) = queues.get_mut(speaker.queue) else { return Ok(Step::Used) };
+        let Some(queue) = queues.get_mut(speaker.queue) else { return Ok(Step::Special) };
         let before = speaker.feed.used();
         let mut outcome;
         loop {
@@ -111,6 +111,11 @@ impl Drain {
         let Some(speaker) = self.intake.speaker(source) else { return Ok(()) };
         let Some((front, body)) = speaker.feed.front() else { return Ok(()) };
         let (index, stamp) = (speaker.queue, front.stamp);
+        if self.queues.get(index).is_none() {
+            // Whoever speaks for a queue that is not there would hold up the merge for ever.
+            self.offend_source(source, &Offence::Orphaned);
+            return Ok(());
+        }
         let gap = (front.kind == Kind::Gap).then(|| Gap::decode(body));
         let name = Arc::clone(speaker.name);
         if let Some(queue) = self.queues.get_mut(index) {
@@ -194,6 +199,11 @@ impl Drain {
 
     /// Notes the numbers between a queue's position and what comes next.
     fn expect(&mut self, index: QueueIndex, next: u64, stamp: Stamp) -> Result<(), SinkError> {
+        if let Some(queue) = self.queues.get_mut(index)
+            && std::mem::take(&mut queue.is_adopted)
+        {
+            queue.position = next.saturating_sub(1);
+        }
         let Some(queue) = self.queues.get(index) else { return Ok(()) };
         let first_seq = queue.position + 1;
         if next <= first_seq {

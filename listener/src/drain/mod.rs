@@ -24,10 +24,10 @@ use fleetlog_protocol::message::{Drops, Receipt, Welcome};
 use fleetlog_protocol::stamp::{self, Stamp};
 
 use crate::checkpoint::{Checkpoint, Recovery};
+use crate::faults::{self, Point};
 use crate::intake::peer::Peer;
 use crate::intake::segments::LaneIndex;
 use crate::intake::{Callsites, Intake, Introduction, Offence, Role, Source, Token, WorkerLink};
-use crate::faults::{self, Point};
 use crate::options::Options;
 use crate::ownership::Ownership;
 use crate::sink::{SinkError, Sinks};
@@ -99,6 +99,10 @@ pub(crate) struct Drain {
     active: Vec<Token>,
     /// Lanes with bytes that are not in a batch.
     news: Vec<LaneIndex>,
+    /// When the folder of segments is looked at again: somebody may be in it who could not ring.
+    scan_at: Option<Instant>,
+    /// Segments ended in the last round, and more of them may.
+    buries: bool,
     /// How long the drain naps while it looks at lanes.
     nap: Duration,
     trouble: Option<Trouble>,
@@ -138,6 +142,8 @@ impl Drain {
             requests: Requests::default(),
             active: Vec::new(),
             news: Vec::new(),
+            scan_at: None,
+            buries: false,
             nap: lanes::NAP_SHORTEST,
             trouble: None,
             collected: 0,
@@ -158,6 +164,9 @@ impl Drain {
             let cutoff = self.collected;
             if self.stop_is_due(cutoff) || self.last_worker_is_gone() {
                 self.take_leave_of_the_dead(cutoff)?;
+                if let Some(trouble) = self.trouble.take() {
+                    return Err(DrainError::Unwritten(trouble.error));
+                }
                 return self.end();
             }
             self.answer(cutoff);
@@ -178,14 +187,18 @@ impl Drain {
             self.wake.wait_until(trouble.retry_at);
             return Ok(());
         }
-        if !self.active.is_empty() || self.requests.waits_for_a_round() {
+        if !self.active.is_empty() || self.buries || self.requests.waits_for_a_round() {
             return Ok(());
         }
         if self.intake.segments.watches() {
             return Ok(self.intake.nap(self.nap)?);
         }
-        let deadlines =
-            [self.sinks.sync_due(), Some(self.orphan_check), self.intake.segments.next_check()];
+        let deadlines = [
+            self.sinks.sync_due(),
+            Some(self.orphan_check),
+            self.intake.segments.next_check(),
+            self.scan_at,
+        ];
         Ok(self.intake.wait(deadlines.into_iter().flatten().min())?)
     }
 
@@ -203,6 +216,8 @@ impl Drain {
         }
         for offence in refused {
             self.count_offence(&offence, None);
+            // It may have been a bell, whose segment nobody will tell of again.
+            self.expect_scan();
         }
         for token in ready {
             self.introduce(token);

@@ -37,6 +37,8 @@ pub(crate) struct Queue {
     pub(crate) tail: u64,
     /// The lane that it is, from 1; 0 = it comes over a socket.
     pub(crate) lane: u32,
+    /// Its first number is whatever comes first.
+    pub(crate) is_adopted: bool,
     /// Where the lane is in the intake.
     pub(crate) lane_index: Option<LaneIndex>,
     /// Why its worker does not use lanes; empty = it was told not to.
@@ -124,7 +126,12 @@ impl Queues {
         let known = self.by_id.get(&id).copied();
         let index = match known {
             // Whoever learned another user's identity still can't speak in his name.
-            Some(index) if self.list[index].as_ref().is_some_and(|queue| queue.uid != peer.uid) => {
+            // Nor does a lane's identity make a queue over a socket.
+            Some(index)
+                if self.list[index]
+                    .as_ref()
+                    .is_some_and(|queue| queue.uid != peer.uid || queue.lane > 0) =>
+            {
                 return Err(io::Error::new(
                     io::ErrorKind::PermissionDenied,
                     "the queue belongs to another uid",
@@ -166,7 +173,15 @@ impl Queues {
         let known = self.by_id.get(&state.id).copied();
         if let Some(index) = known {
             return match &self.list[index] {
-                Some(queue) if queue.uid == state.uid && queue.lane == state.lane => Ok(index),
+                // A lane has one reader: a second segment of the same identity is a copy.
+                Some(queue)
+                    if queue.uid == state.uid
+                        && queue.lane == state.lane
+                        && queue.lane_index.is_none()
+                        && !queue.ends =>
+                {
+                    Ok(index)
+                }
                 _ => Err(io::Error::new(
                     io::ErrorKind::PermissionDenied,
                     "the lane's identity is another queue's",
@@ -174,7 +189,12 @@ impl Queues {
             };
         }
         let slot = checkpoint.add_queue(state)?;
-        Ok(self.insert(slot, state))
+        let index = self.insert(slot, state);
+        if let Some(queue) = self.get_mut(index) {
+            // The checkpoint that knew the numbers before the tail is gone.
+            queue.is_adopted = state.tail > 0;
+        }
+        Ok(index)
     }
 
     /// Lanes that the checkpoint knows and nobody has taken in: their segments are gone.
@@ -198,6 +218,7 @@ impl Queues {
             tail: state.tail,
             lane: state.lane,
             lane_index: None,
+            is_adopted: false,
             fallback: "".into(),
             id: state.id,
             slot,

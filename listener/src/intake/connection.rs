@@ -50,6 +50,8 @@ pub(crate) enum Offence {
     TooMany,
     #[error("a lane can't be read: {0}")]
     Scribble(#[from] Corrupt),
+    #[error("its queue has ended")]
+    Orphaned,
     #[error("its segment was truncated")]
     Truncated,
     #[error("its segment can't be taken in: {0}")]
@@ -69,7 +71,7 @@ impl Offence {
             Self::UnknownCallsite(_) | Self::CallsiteNumber(_) => "callsite",
             Self::TooManyOfUid(_) | Self::TooMany => "too_many",
             Self::Hoarding => "hoarding",
-            Self::Scribble(_) | Self::Truncated | Self::Segment(_) => "segment",
+            Self::Scribble(_) | Self::Truncated | Self::Segment(_) | Self::Orphaned => "segment",
         }
     }
 }

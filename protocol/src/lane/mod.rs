@@ -55,6 +55,20 @@ pub trait Place {
     fn capacity(&self) -> u64;
     /// Copies bytes to where the counter value `at` stands, around the end if need be.
     fn copy_in(&self, at: u64, bytes: &[u8]);
+    /// Copies a few bytes, and words behind them, little-endian, to where the counter value `at`
+    /// stands, around the end if need be.
+    #[inline]
+    fn copy_in_head<const B: usize, const W: usize>(
+        &self,
+        at: u64,
+        bytes: [u8; B],
+        words: [u64; W],
+    ) {
+        self.copy_in(at, &bytes);
+        for (word, at) in words.into_iter().zip((at + B as u64..).step_by(8)) {
+            self.copy_in(at, &word.to_le_bytes());
+        }
+    }
     /// Copies bytes from where the counter value `at` stands, around the end if need be.
     fn copy_out(&self, at: u64, out: &mut [u8]);
     /// Sleeps while `waiting` is 1, at most so long; may return at any time.

@@ -50,6 +50,11 @@ impl<P: Place> Writer<P> {
         self.head
     }
 
+    /// The tail when it was last looked at.
+    pub const fn seen_tail(&self) -> u64 {
+        self.seen_tail
+    }
+
     /// Bytes ever copied in.
     #[inline]
     pub const fn filled(&self) -> u64 {
@@ -98,6 +103,13 @@ impl<P: Place> Writer<P> {
         );
         self.place.copy_in(self.filled, bytes);
         self.filled += bytes.len() as u64;
+    }
+
+    /// [`fill`](Self::fill) with a few bytes, and words behind them, little-endian.
+    #[inline]
+    pub fn fill_head<const B: usize, const W: usize>(&mut self, bytes: [u8; B], words: [u64; W]) {
+        self.place.copy_in_head(self.filled, bytes, words);
+        self.filled += (B + 8 * W) as u64;
     }
 
     /// Publishes what was copied in.

@@ -55,6 +55,10 @@ impl Bell {
     }
 
     fn try_ring(&mut self) -> bool {
+        if self.link.as_ref().is_some_and(|link| !link.is_own()) {
+            self.hang_up();
+            return false;
+        }
         self.hear();
         let Some(link) = &self.link else { return false };
         let mut ring = Vec::with_capacity(frame::HEADER_LEN);
@@ -66,7 +70,7 @@ impl Bell {
             Ok(sent) if sent == ring.len() => true,
             Ok(_) | Err(Broken) => {
                 self.hear();
-                self.link = None;
+                self.hang_up();
                 false
             }
         }
@@ -86,6 +90,12 @@ impl Bell {
         self.link.is_some()
     }
 
+    fn hang_up(&mut self) {
+        if let Some(link) = self.link.take() {
+            link.let_go();
+        }
+    }
+
     /// Hears whether the listener refused, or is gone.
     fn hear(&mut self) {
         let Some(link) = &mut self.link else { return };
@@ -99,10 +109,10 @@ impl Bell {
             .is_err();
         if let Some(why) = refused {
             self.refused = Some(why);
-            self.link = None;
+            self.hang_up();
             self.retry_at = Some(Instant::now() + RETRY_REFUSED);
         } else if broken {
-            self.link = None;
+            self.hang_up();
         }
     }
 

@@ -346,10 +346,15 @@ impl LaneQueue {
         if is_due || self.writer.filled() + len as u64 > self.soft_limit {
             self.prepare(lanes, len, urgent)?;
         }
-        let seq = self.take_seq();
-        record::seal(record, seq, stamp::now(), number);
-        self.fill(Kind::Record, record);
-        self.publish(lanes);
+        // `RecordEncoder` makes none that is shorter than its header.
+        if let Some((header, rest)) = record.split_first_chunk::<{ record::HEADER_LEN }>() {
+            let seq = self.take_seq();
+            let frame = frame::header(Kind::Record, record.len());
+            let header = record::sealed(header, seq, stamp::now(), number);
+            self.writer.fill_head(frame, header);
+            self.writer.fill(rest);
+            self.publish(lanes);
+        }
         Ok(())
     }
 
@@ -423,6 +428,7 @@ impl LaneQueue {
         self.pending = Drops::default();
     }
 
+    #[inline]
     const fn take_seq(&mut self) -> u64 {
         let seq = self.next_seq;
         self.next_seq += 1;
@@ -452,8 +458,13 @@ impl LaneQueue {
     /// Waits until `len` bytes fit, as far as policy and budget allow.
     fn make_room(&mut self, lanes: &Lanes, len: usize, urgent: bool) -> Result<(), DropReason> {
         let limit = if urgent { LANE_CAPACITY as u64 } else { OPEN };
+        let before = self.writer.seen_tail();
         let used = self.writer.look();
         let tail = self.writer.filled() - used;
+        if tail > before {
+            // Somebody reads: the outage, if it was one, is over. Room alone proves nothing.
+            lanes.outage.end();
+        }
         if used + len as u64 > HALF {
             self.soft_limit = tail + OPEN;
             // The listener may nap while nothing presses.
@@ -467,7 +478,6 @@ impl LaneQueue {
             self.soft_limit = self.soft_limit.min(self.space as u64);
         }
         if self.writer.has_room(len, limit) {
-            lanes.outage.end();
             return Ok(());
         }
         self.wait_for_room(lanes, len, limit)

@@ -1,7 +1,7 @@
 //! The writing half: an event becomes a record.
 
 use super::fields::merge_and_count;
-use super::{FieldEncoder, HEADER_LEN, floor_char_boundary};
+use super::{FieldEncoder, HEADER_LEN, HEADER_WORDS, floor_char_boundary};
 use crate::level::Level;
 use crate::limits::{FIELD_COUNT_MAX, SPAN_DEPTH_MAX};
 use crate::stamp::Stamp;
@@ -26,6 +26,7 @@ use crate::stamp::Stamp;
 #[derive(Debug)]
 pub struct RecordEncoder<'b> {
     out: &'b mut Vec<u8>,
+    level: Level,
     limit: usize,
     spans: u16,
     missing: usize,
@@ -33,11 +34,23 @@ pub struct RecordEncoder<'b> {
 
 impl<'b> RecordEncoder<'b> {
     /// Clears `out` and starts a record of at most `limit` bytes.
+    #[inline]
     pub fn new(out: &'b mut Vec<u8>, level: Level, limit: usize) -> Self {
         out.clear();
-        out.resize(HEADER_LEN, 0);
-        out[32] = level as u8;
-        Self { out, limit, spans: 0, missing: 0 }
+        out.extend_from_slice(&[0; HEADER_LEN]);
+        Self { out, level, limit, spans: 0, missing: 0 }
+    }
+
+    /// Lets `add` add [spans](Self::span). The encoder of a record without any never has to be in
+    /// memory, from which it would be read back before it has arrived there.
+    #[inline]
+    #[must_use]
+    pub fn with_spans(self, add: impl FnOnce(&mut RecordEncoder<'_>)) -> Self {
+        let Self { out, level, limit, spans, missing } = self;
+        let mut lent = RecordEncoder { out: &mut *out, level, limit, spans, missing };
+        add(&mut lent);
+        let (spans, missing) = (lent.spans, lent.missing);
+        Self { out, level, limit, spans, missing }
     }
 
     /// Adds a span of the event's context, the outermost first. Each block is a count (u16) and
@@ -77,20 +90,26 @@ impl<'b> RecordEncoder<'b> {
 
     /// The event's own fields. Call [`finish`](Self::finish) with the encoder's count and
     /// missing bytes.
+    #[inline]
     pub const fn fields(&mut self) -> FieldEncoder<'_> {
         FieldEncoder::new(self.out, self.limit)
     }
 
     /// Completes the header.
+    #[inline]
     pub fn finish(self, thread: u32, fields: u16, missing: usize) {
         let missing = self.missing + missing;
-        if missing > 0 {
-            let original = u32::try_from(self.out.len() + missing).unwrap_or(u32::MAX);
-            self.out[28..32].copy_from_slice(&original.to_le_bytes());
-        }
-        self.out[16..20].copy_from_slice(&thread.to_le_bytes());
-        self.out[34..36].copy_from_slice(&self.spans.to_le_bytes());
-        self.out[36..38].copy_from_slice(&fields.to_le_bytes());
+        let len = self.out.len();
+        // `new` put the header there; one check of its length is all that is needed.
+        let Some(header) = self.out.first_chunk_mut::<HEADER_LEN>() else { return };
+        let original =
+            if missing > 0 { u32::try_from(len + missing).unwrap_or(u32::MAX) } else { 0 };
+        let counts = u64::from(self.spans) << 16 | u64::from(fields) << 32;
+        // Whole words, because they are read as such: a load that covers several younger stores
+        // waits until they have left the processor's core.
+        put_word(header, 2, u64::from(thread));
+        put_word(header, 3, u64::from(original) << 32);
+        put_word(header, 4, self.level as u64 | counts);
     }
 
     /// Appends the callsite's definition to a finished record, for a callsite without a number.
@@ -104,13 +123,37 @@ impl<'b> RecordEncoder<'b> {
 /// Fills in what the queue knows: sequence number, stamp, and callsite number (0 where the
 /// record carries its definition).
 ///
-/// # Panics
-/// Never for a record that was made by [`RecordEncoder`]; a shorter buffer is a programming
-/// error of this workspace.
+/// Does nothing to bytes that are too few for a record, which [`RecordEncoder`] never makes.
+#[inline]
 pub fn seal(record: &mut [u8], seq: u64, stamp: Stamp, callsite: u32) {
-    record[0..8].copy_from_slice(&seq.to_le_bytes());
-    record[8..16].copy_from_slice(&stamp.to_le_bytes());
-    record[20..24].copy_from_slice(&callsite.to_le_bytes());
+    let Some(header) = record.first_chunk_mut::<HEADER_LEN>() else { return };
+    for (place, word) in sealed(header, seq, stamp, callsite).into_iter().enumerate() {
+        put_word(header, place, word);
+    }
+}
+
+/// The header that [`seal`] makes, in words, for whoever stores it elsewhere.
+#[inline]
+pub(crate) fn sealed(
+    header: &[u8; HEADER_LEN],
+    seq: u64,
+    stamp: Stamp,
+    callsite: u32,
+) -> [u64; HEADER_WORDS] {
+    let thread = word(header, 2) & u64::from(u32::MAX);
+    [seq, stamp, thread | u64::from(callsite) << 32, word(header, 3), word(header, 4)]
+}
+
+#[inline]
+fn word(header: &[u8; HEADER_LEN], place: usize) -> u64 {
+    header.as_chunks().0.get(place).map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
+#[inline]
+fn put_word(header: &mut [u8; HEADER_LEN], place: usize, word: u64) {
+    if let Some(bytes) = header.as_chunks_mut().0.get_mut(place) {
+        *bytes = word.to_le_bytes();
+    }
 }
 
 /// The sequence number and stamp with which every sequenced body begins.

@@ -21,7 +21,14 @@ pub enum FieldName<'a> {
     Inline(&'a str),
 }
 
+/// The bytes of a value's length.
+const LENGTH: usize = 4;
+
+/// The longest value of a fixed length.
+const VALUE_MAX: usize = 16;
+
 impl FieldName<'_> {
+    #[inline]
     fn len(self) -> usize {
         match self {
             FieldName::Index(_) => 2,
@@ -50,73 +57,79 @@ pub struct FieldEncoder<'b> {
 
 impl<'b> FieldEncoder<'b> {
     /// Appends to `out`, which grows to at most `limit` bytes in all.
+    #[inline]
     pub const fn new(out: &'b mut Vec<u8>, limit: usize) -> Self {
         Self { out, limit, count: 0, missing: 0 }
     }
 
     /// The fields written so far.
+    #[inline]
     #[must_use]
     pub const fn count(&self) -> u16 {
         self.count
     }
 
     /// The bytes that the limit kept out so far.
+    #[inline]
     #[must_use]
     pub const fn missing(&self) -> usize {
         self.missing
     }
 
     /// An unsigned integer.
+    #[inline]
     pub fn u64(&mut self, name: FieldName<'_>, value: u64) {
-        self.fixed(Type::U64, name, &value.to_le_bytes());
+        self.put(Type::U64, name, value.to_le_bytes());
     }
 
     /// A signed integer.
+    #[inline]
     pub fn i64(&mut self, name: FieldName<'_>, value: i64) {
-        self.fixed(Type::I64, name, &value.to_le_bytes());
+        self.put(Type::I64, name, value.to_le_bytes());
     }
 
     /// A large unsigned integer.
+    #[inline]
     pub fn u128(&mut self, name: FieldName<'_>, value: u128) {
-        self.fixed(Type::U128, name, &value.to_le_bytes());
+        self.put(Type::U128, name, value.to_le_bytes());
     }
 
     /// A large signed integer.
+    #[inline]
     pub fn i128(&mut self, name: FieldName<'_>, value: i128) {
-        self.fixed(Type::I128, name, &value.to_le_bytes());
+        self.put(Type::I128, name, value.to_le_bytes());
     }
 
     /// A floating-point number, also a NaN or an infinity.
+    #[inline]
     pub fn f64(&mut self, name: FieldName<'_>, value: f64) {
-        self.fixed(Type::F64, name, &value.to_bits().to_le_bytes());
+        self.put(Type::F64, name, value.to_bits().to_le_bytes());
     }
 
     /// A boolean.
+    #[inline]
     pub fn bool(&mut self, name: FieldName<'_>, value: bool) {
-        self.fixed(Type::Bool, name, &[u8::from(value)]);
+        self.put(Type::Bool, name, [u8::from(value)]);
     }
 
     /// A string.
+    #[inline]
     pub fn str(&mut self, name: FieldName<'_>, value: &str) {
-        if let Some(room) = self.start(Type::Str, name, 4, value.len()) {
-            let kept = floor_char_boundary(value, room);
-            self.missing += value.len() - kept.len();
-            self.long(kept.as_bytes());
-        }
+        let kept = floor_char_boundary(value, self.room(name));
+        self.long(Type::Str, name, kept.as_bytes(), value.len());
     }
 
     /// Bytes, of any content.
+    #[inline]
     pub fn bytes(&mut self, name: FieldName<'_>, value: &[u8]) {
-        if let Some(room) = self.start(Type::Bytes, name, 4, value.len()) {
-            let kept = &value[..value.len().min(room)];
-            self.missing += value.len() - kept.len();
-            self.long(kept);
-        }
+        let kept = &value[..value.len().min(self.room(name))];
+        self.long(Type::Bytes, name, kept, value.len());
     }
 
     /// What a value's `Debug` prints.
+    #[inline]
     pub fn debug(&mut self, name: FieldName<'_>, value: &dyn fmt::Debug) {
-        if self.start(Type::Debug, name, 4, 0).is_some() {
+        if self.put(Type::Debug, name, [0; LENGTH]) {
             self.formatted(format_args!("{value:?}"));
         } else {
             self.missing += length_of(format_args!("{value:?}"));
@@ -147,18 +160,16 @@ impl<'b> FieldEncoder<'b> {
 
     /// Writes the errors that fit behind their count; the last of them may be cut.
     fn chain(&mut self, name: FieldName<'_>, errors: impl Iterator<Item = impl fmt::Display>) {
-        let count_at = self.start(Type::Error, name, 2, 0).map(|_| self.out.len());
-        if count_at.is_some() {
-            self.out.extend_from_slice(&[0; 2]);
-        }
+        let count_at = self.put(Type::Error, name, [0; 2]).then(|| self.out.len() - 2);
         let mut count = 0_u16;
         for error in errors {
             // A cut text leaves less room than the next length needs, so nothing follows it.
-            if count_at.is_some() && self.out.len() + 4 <= self.limit {
+            if count_at.is_some() && self.out.len() + LENGTH <= self.limit {
+                self.out.extend_from_slice(&[0; LENGTH]);
                 self.formatted(format_args!("{error}"));
                 count += 1;
             } else {
-                self.missing += 4 + length_of(format_args!("{error}"));
+                self.missing += LENGTH + length_of(format_args!("{error}"));
             }
         }
         if let Some(at) = count_at {
@@ -166,20 +177,32 @@ impl<'b> FieldEncoder<'b> {
         }
     }
 
-    /// Writes type and name if they, a length of `length` bytes and nothing else fit. Returns
-    /// the room for the value that is left behind them.
-    fn start(
-        &mut self,
-        of: Type,
-        name: FieldName<'_>,
-        length: usize,
-        wanted: usize,
-    ) -> Option<usize> {
-        let needed = 1 + name.len() + length;
-        let room = self.limit.checked_sub(self.out.len() + needed);
-        if room.is_none() || usize::from(self.count) >= FIELD_COUNT_MAX {
-            self.missing += needed + wanted;
-            return None;
+    /// Writes type, name and the first bytes of the value if all of them fit, and returns whether
+    /// they did.
+    #[inline]
+    fn put<const N: usize>(&mut self, of: Type, name: FieldName<'_>, value: [u8; N]) -> bool {
+        let FieldName::Index(index) = name else { return self.put_named(of, name, &value) };
+        if self.out.len() + 3 + N > self.limit || usize::from(self.count) >= FIELD_COUNT_MAX {
+            self.missing += 3 + N;
+            return false;
+        }
+        self.count += 1;
+        // One copy of a length that the compiler knows is a few stores; three are three calls.
+        let index = index.to_le_bytes();
+        let mut bytes = [0; 3 + VALUE_MAX];
+        bytes[0] = of as u8;
+        bytes[1] = index[0];
+        bytes[2] = index[1];
+        bytes[3..3 + N].copy_from_slice(&value);
+        self.out.extend_from_slice(&bytes[..3 + N]);
+        true
+    }
+
+    fn put_named(&mut self, of: Type, name: FieldName<'_>, value: &[u8]) -> bool {
+        let needed = 1 + name.len() + value.len();
+        if self.out.len() + needed > self.limit || usize::from(self.count) >= FIELD_COUNT_MAX {
+            self.missing += needed;
+            return false;
         }
         self.count += 1;
         self.out.push(of as u8);
@@ -192,37 +215,49 @@ impl<'b> FieldEncoder<'b> {
                 self.out.extend_from_slice(name.as_bytes());
             }
         }
-        room
+        self.out.extend_from_slice(value);
+        true
     }
 
-    fn fixed(&mut self, of: Type, name: FieldName<'_>, value: &[u8]) {
-        if self.start(of, name, value.len(), 0).is_some() {
-            self.out.extend_from_slice(value);
+    /// The room that is left for a value behind its name and its length.
+    #[inline]
+    fn room(&self, name: FieldName<'_>) -> usize {
+        self.limit.saturating_sub(self.out.len() + 1 + name.len() + LENGTH)
+    }
+
+    /// Writes what is kept of a value that has `wanted` bytes.
+    #[inline]
+    fn long(&mut self, of: Type, name: FieldName<'_>, kept: &[u8], wanted: usize) {
+        let length = u32::try_from(kept.len()).unwrap_or(0);
+        if self.put(of, name, length.to_le_bytes()) {
+            self.out.extend_from_slice(kept);
+            self.missing += wanted - kept.len();
+        } else {
+            self.missing += wanted;
         }
     }
 
-    fn long(&mut self, value: &[u8]) {
-        let length = u32::try_from(value.len()).unwrap_or(0);
-        self.out.extend_from_slice(&length.to_le_bytes());
-        self.out.extend_from_slice(value);
-    }
-
-    /// Writes formatted text behind its length. An error that a `fmt` method returns ends the
-    /// text where it stands: what was written until then is worth keeping.
+    /// Writes formatted text behind its length, for which there is room already. An error that a
+    /// `fmt` method returns ends the text where it stands: what was written until then is worth
+    /// keeping.
+    #[inline]
     fn formatted(&mut self, text: fmt::Arguments<'_>) {
-        let length_at = self.out.len();
-        self.out.extend_from_slice(&[0; 4]);
-        let mut writer = Bounded { out: self.out, limit: self.limit, missing: 0 };
+        let start = self.out.len();
+        let room = self.limit.saturating_sub(start);
+        let mut writer = Bounded { out: self.out, room, missing: 0 };
         let _ = writer.write_fmt(text);
         self.missing += writer.missing;
-        let length = u32::try_from(self.out.len() - length_at - 4).unwrap_or(0);
-        self.out[length_at..length_at + 4].copy_from_slice(&length.to_le_bytes());
+        let length = u32::try_from(self.out.len() - start).unwrap_or(0);
+        if let Some(place) = self.out.get_mut(start - LENGTH..start) {
+            place.copy_from_slice(&length.to_le_bytes());
+        }
     }
 }
 
 /// The length of a text that has no room at all.
+#[cold]
 fn length_of(text: fmt::Arguments<'_>) -> usize {
-    let mut counter = Bounded { out: &mut Vec::new(), limit: 0, missing: 0 };
+    let mut counter = Bounded { out: &mut Vec::new(), room: 0, missing: 0 };
     let _ = counter.write_fmt(text);
     counter.missing
 }
@@ -231,18 +266,31 @@ fn length_of(text: fmt::Arguments<'_>) -> usize {
 /// costs memory.
 struct Bounded<'b> {
     out: &'b mut Vec<u8>,
-    limit: usize,
+    room: usize,
     missing: usize,
 }
 
 impl fmt::Write for Bounded<'_> {
+    #[inline]
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        // Nothing may follow a cut: the kept text is a prefix, not a text with holes.
-        let room = if self.missing == 0 { self.limit.saturating_sub(self.out.len()) } else { 0 };
-        let kept = floor_char_boundary(text, room);
+        if text.len() <= self.room {
+            self.room -= text.len();
+            self.out.extend_from_slice(text.as_bytes());
+        } else {
+            self.cut(text);
+        }
+        Ok(())
+    }
+}
+
+impl Bounded<'_> {
+    #[cold]
+    fn cut(&mut self, text: &str) {
+        let kept = floor_char_boundary(text, self.room);
         self.out.extend_from_slice(kept.as_bytes());
         self.missing += text.len() - kept.len();
-        Ok(())
+        // Nothing may follow a cut: the kept text is a prefix, not a text with holes.
+        self.room = 0;
     }
 }
 

@@ -27,11 +27,15 @@ mod encoder;
 mod fields;
 
 pub use decoder::{ErrorChain, Field, Fields, Record, Span, Value};
+pub(crate) use encoder::sealed;
 pub use encoder::{RecordEncoder, seal, stamp_of};
 pub use fields::{FieldEncoder, FieldName, merge_fields};
 
 /// The bytes of a record before its spans.
 pub const HEADER_LEN: usize = 40;
+
+/// The same in words of eight bytes.
+pub(crate) const HEADER_WORDS: usize = HEADER_LEN / 8;
 
 /// A field's name is spelled out behind this index.
 const NAME_INLINE: u16 = u16::MAX;
@@ -53,6 +57,7 @@ enum Type {
 }
 
 /// The longest prefix of `text` of at most `limit` bytes that ends between two characters.
+#[inline]
 pub(crate) fn floor_char_boundary(text: &str, limit: usize) -> &str {
     if text.len() <= limit {
         return text;

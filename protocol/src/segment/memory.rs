@@ -77,6 +77,7 @@ impl Memory {
     }
 
     /// The 64-bit word at an offset.
+    #[inline]
     pub(super) fn word(&self, at: usize) -> &AtomicU64 {
         debug_assert!(at + 8 <= layout::SEGMENT_BYTES && at.is_multiple_of(8));
         // SAFETY: the offset is within the mapping.
@@ -86,6 +87,7 @@ impl Memory {
         unsafe { &*word }
     }
 
+    #[inline]
     fn half_word(&self, at: usize) -> &AtomicU32 {
         debug_assert!(at + 4 <= layout::SEGMENT_BYTES && at.is_multiple_of(4));
         // SAFETY: the offset is within the mapping.
@@ -94,6 +96,7 @@ impl Memory {
         unsafe { &*word }
     }
 
+    #[inline]
     pub(super) fn copy_in(&self, at: usize, bytes: &[u8]) {
         debug_assert!(at + bytes.len() <= layout::SEGMENT_BYTES);
         // SAFETY: the range is within the mapping.
@@ -140,10 +143,24 @@ impl MappedLane {
     }
 
     /// The place in the ring, and how far it is to the end.
+    #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "masked to less than a lane")]
     const fn place(at: u64) -> (usize, usize) {
         let place = (at & MASK) as usize;
         (place, LANE_CAPACITY - place)
+    }
+
+    #[cold]
+    fn copy_in_head_around_the_end<const B: usize, const W: usize>(
+        &self,
+        at: u64,
+        bytes: [u8; B],
+        words: [u64; W],
+    ) {
+        self.copy_in(at, &bytes);
+        for (word, at) in words.into_iter().zip((at + B as u64..).step_by(8)) {
+            self.copy_in(at, &word.to_le_bytes());
+        }
     }
 }
 
@@ -187,6 +204,27 @@ impl Place for MappedLane {
         }
     }
 
+    /// Word by word, so that they go from registers to the lane: what is put together in memory
+    /// first can't be read there at once.
+    #[inline]
+    fn copy_in_head<const B: usize, const W: usize>(
+        &self,
+        at: u64,
+        bytes: [u8; B],
+        words: [u64; W],
+    ) {
+        let (place, to_end) = Self::place(at);
+        if B + 8 * W <= to_end {
+            let place = self.bytes + place;
+            self.memory.copy_in(place, &bytes);
+            for (word, place) in words.into_iter().zip((place + B..).step_by(8)) {
+                self.memory.copy_in(place, &word.to_le_bytes());
+            }
+        } else {
+            self.copy_in_head_around_the_end(at, bytes, words);
+        }
+    }
+
     fn copy_out(&self, at: u64, out: &mut [u8]) {
         let (place, to_end) = Self::place(at);
         let (first, rest) = out.split_at_mut(to_end.min(out.len()));
@@ -220,5 +258,29 @@ impl Place for MappedLane {
         unsafe {
             libc::syscall(libc::SYS_futex, self.waiting().as_ptr(), libc::FUTEX_WAKE, i32::MAX)
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Segment;
+    use super::*;
+
+    #[test]
+    fn a_head_goes_around_the_end_of_a_lane_at_each_of_its_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let segment = Segment::create(&folder.path().join("run"), "worker").unwrap();
+        let lane = segment.allocate_lane(0, LANE_CAPACITY).unwrap();
+        let words = [0x0807_0605_0403_0201, 0x100f_0e0d_0c0b_0a09];
+        let mut expected = vec![0xa1, 0xa2, 0xa3];
+        expected.extend(1..=16);
+        for before_end in 0..=expected.len() {
+            let at = 3 * LANE_CAPACITY as u64 - before_end as u64;
+            lane.copy_in(at, &[0; 19]);
+            lane.copy_in_head(at, [0xa1, 0xa2, 0xa3], words);
+            let mut found = vec![0; expected.len()];
+            lane.copy_out(at, &mut found);
+            assert_eq!(found, expected, "{before_end} bytes before the end");
+        }
     }
 }

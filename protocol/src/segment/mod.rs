@@ -434,14 +434,18 @@ impl ForeignSegment {
 }
 
 /// Whether the worker of a segment is dead: nobody holds the lock, and no process of its pid and
-/// start time can be seen. A file that can't be opened tells nothing.
+/// start time can be seen. A file that can't be opened tells nothing; one that somebody removed
+/// has no lock.
 #[must_use]
 pub fn is_dead(run_dir: &Path, name: FileName) -> bool {
     let path = run_dir.join(LANES).join(name.to_string());
     // The lock alone is not enough: a program that closes descriptors that are not its own, as
     // daemons do, lets go of it and lives.
     start_time(name.pid) != Some(name.start_time)
-        && file::open(&path).is_ok_and(|file| file::is_unlocked(&file))
+        && match file::open(&path) {
+            Ok(file) => file::is_unlocked(&file),
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        }
 }
 
 /// The segments of a run directory, in no order; files of other names are nobody's.

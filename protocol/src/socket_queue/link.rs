@@ -5,7 +5,7 @@
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 use std::path::Path;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 use interprocess::ConnectWaitMode;
 use interprocess::local_socket::{ConnectOptions, GenericFilePath, ToFsName as _};
@@ -13,6 +13,7 @@ use interprocess::os::unix::uds_local_socket::Stream;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv, send, setsockopt, sockopt};
 
+use super::descriptor::inode_of;
 use crate::frame::{self, Kind};
 use crate::limits::REFUSAL_MAX;
 use crate::message::{Ack, Welcome};
@@ -27,23 +28,30 @@ const READS_MAX: usize = 16;
 /// A descriptor's number for the fork handler, which must close a child's copy without touching
 /// any lock; -1 = there is none.
 #[derive(Debug)]
-pub struct LinkNumber(AtomicI32);
+pub struct LinkNumber {
+    number: AtomicI32,
+    /// The inode of what the descriptor was: a program that closes descriptors that are not its
+    /// own, as daemons do, may have got the number for something else.
+    inode: AtomicU64,
+}
 
 impl LinkNumber {
     /// Not connected.
     #[must_use]
     pub const fn new() -> Self {
-        Self(AtomicI32::new(-1))
+        Self { number: AtomicI32::new(-1), inode: AtomicU64::new(0) }
     }
 
     /// Takes the number away, so that whoever gets it is the only one to close it.
     pub fn take(&self) -> Option<i32> {
-        let number = self.0.swap(-1, Ordering::AcqRel);
-        (number >= 0).then_some(number)
+        let number = self.number.swap(-1, Ordering::AcqRel);
+        let inode = self.inode.load(Ordering::Acquire);
+        (number >= 0 && inode_of(number) == Some(inode)).then_some(number)
     }
 
     pub(crate) fn set(&self, number: i32) {
-        self.0.store(number, Ordering::Release);
+        self.inode.store(inode_of(number).unwrap_or(0), Ordering::Release);
+        self.number.store(number, Ordering::Release);
     }
 }
 
@@ -86,6 +94,19 @@ impl Link {
         // A smaller buffer costs speed only.
         let _ = setsockopt(&stream, sockopt::SndBuf, &SEND_BUFFER);
         Ok(Self { stream, inbox: Vec::new(), number })
+    }
+
+    /// Whether the descriptor is still this connection. A program may have closed it and got its
+    /// number for something else.
+    pub(crate) fn is_own(&self) -> bool {
+        inode_of(self.as_fd().as_raw_fd()) == Some(self.number.inode.load(Ordering::Acquire))
+    }
+
+    /// Closes the connection, but not what a program has put in its place.
+    pub(crate) fn let_go(self) {
+        if !self.is_own() {
+            std::mem::forget(self);
+        }
     }
 
     pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {

@@ -11,6 +11,7 @@
 //! connection's stamps in order.
 
 mod address_hasher;
+mod descriptor;
 mod leave;
 pub(crate) mod link;
 mod stall;
@@ -477,7 +478,9 @@ impl SocketQueue {
     }
 
     fn disconnect(&mut self) {
-        self.link = None;
+        if let Some(link) = self.link.take() {
+            link.let_go();
+        }
         self.prelude.clear();
         self.prelude_sent = 0;
         self.heard_seq = 0;

@@ -48,8 +48,8 @@ fn a_lane_or_callsite_without_room_leaves_the_rest_as_it_was() {
         assert_eq!(foreign.claimed(), 0, "a lane that is counted is there");
 
         let mut allocated = 0;
-        let end = segment.append_callsite(0, &mut allocated, &[1; 16_000]).expect("it fits");
-        segment.append_callsite(end, &mut allocated, &[2; 1000]).expect_err("it does not fit");
+        let end = segment.append_callsite(0, &mut allocated, &[1; 4000]).expect("it fits");
+        segment.append_callsite(end, &mut allocated, &[2; 100]).expect_err("it does not fit");
         let mut found = Vec::new();
         assert_eq!(foreign.read_callsites(0, &mut found), end);
         assert_eq!(found.len(), end);

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use fleetlog_protocol::message::Receipt;
-use fleetlog_tests::judge::{self, Line};
 use fleetlog_tests::Fixture;
+use fleetlog_tests::judge::{self, Line};
 
 use crate::fixture;
 

@@ -206,7 +206,11 @@ fn records_that_are_too_long_are_cut_at_a_character_and_say_how_long_they_were()
         ("message", message, text(&message["fields"]["message"])),
         ("field", field, text(&field["fields"]["text"])),
     ] {
-        assert!(found.len() > crate::RECORD_MAX - 200, "{name}: only {} bytes were kept", found.len());
+        assert!(
+            found.len() > crate::RECORD_MAX - 200,
+            "{name}: only {} bytes were kept",
+            found.len()
+        );
         assert!(found.starts_with('a') && found[1..].chars().all(|letter| letter == 'ä'), "{name}");
         let original = line["truncated"].as_u64().expect("the length that it had");
         assert!((length..length + 200).contains(&original), "{name}: {original}");

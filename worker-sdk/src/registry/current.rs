@@ -43,6 +43,7 @@ pub(super) fn exit(owner: u32, id: u64) {
 }
 
 /// The span `depth` steps out of the innermost one of that registry.
+#[inline]
 pub(super) fn nth(owner: u32, depth: usize) -> Option<u64> {
     STACK
         .try_with(|stack| {

@@ -23,7 +23,9 @@ use fleetlog_protocol::frame::Kind;
 use fleetlog_protocol::lane::Reader;
 use fleetlog_protocol::limits::CONNECTIONS_PER_UID_MAX;
 use fleetlog_protocol::message::{Drops, Name, QueueId};
-use fleetlog_protocol::segment::{self, Description, FileName, ForeignSegment, MappedLane};
+use fleetlog_protocol::segment::{
+    self, Description, FileName, ForeignSegment, MappedLane, start_time,
+};
 use fleetlog_protocol::stamp::{self, Stamp};
 
 use super::buffer::Shared;
@@ -55,6 +57,12 @@ const DEATH_CHECK_LONGEST: Duration = Duration::from_secs(1);
 /// nobody listened is drained in turns.
 const OF_UID_MAX: usize = 4 * CONNECTIONS_PER_UID_MAX;
 
+/// Segments that end in one round.
+const BURIALS_MAX: usize = 64;
+
+/// How soon a lane that could not be taken in is tried again.
+const RETRY: Duration = Duration::from_millis(200);
+
 /// More than a worker can drop in years.
 const DROPS_CREDIBLE: u64 = 1 << 48;
 
@@ -81,8 +89,9 @@ pub(crate) struct Segment {
     broken: bool,
     check_at: Instant,
     check_pause: Duration,
-    /// Drops that were reported in band.
+    /// Drops that were reported in band, and whether the segment does not say so yet.
     reported: Drops,
+    owes_report: bool,
 }
 
 /// How far the callsite table was read.
@@ -136,6 +145,9 @@ pub(crate) struct Segments {
     dead: Vec<SegmentIndex>,
     /// When the next worker is looked for whose bell is silent.
     next_check: Option<Instant>,
+    /// Segments with lanes that could not be taken in, and when they are tried again.
+    retries: Vec<SegmentIndex>,
+    retry_at: Option<Instant>,
     /// Segments that were ever mapped.
     pub(crate) seen: u64,
 }
@@ -154,6 +166,8 @@ impl Segments {
             watched: Vec::new(),
             dead: Vec::new(),
             next_check: None,
+            retries: Vec::new(),
+            retry_at: None,
             seen: 0,
         })
     }
@@ -180,6 +194,9 @@ impl Segments {
         let described = within(&foreign.range(), || foreign.describe())
             .map_err(|Missing| Offence::Truncated)?
             .ok_or_else(|| refuse(format!("{file} is not complete, or of another version")))?;
+        if (described.pid, described.start_time) != (file.pid, file.start_time) {
+            return Err(refuse(format!("{file} says that it is another process's")));
+        }
         let peer = match peer {
             // Whoever names another user's segment does not speak for it.
             Some(peer) if peer.uid != described.uid => {
@@ -207,6 +224,7 @@ impl Segments {
             has_hung_up: false,
             lanes: Vec::new(),
             reported: within(&foreign.range(), || foreign.reported()).unwrap_or_default(),
+            owes_report: false,
             foreign,
             callsites: Callsites::default(),
             table: Table::default(),
@@ -220,6 +238,11 @@ impl Segments {
         self.seen += 1;
         self.expect_check(check_at);
         Ok(index)
+    }
+
+    /// Whether a segment is mapped.
+    pub(crate) fn knows(&self, file: FileName) -> bool {
+        self.by_file.contains_key(&file)
     }
 
     pub(crate) fn get(&self, index: SegmentIndex) -> Option<&Segment> {
@@ -458,6 +481,8 @@ impl Segments {
         let Some(Some(lane)) = self.lanes.get_mut(index) else { return };
         let Some(Some(segment)) = self.list.get(lane.segment) else { return };
         let _ = within(&segment.foreign.range(), || lane.reader.release(tail));
+        let index = lane.segment;
+        self.keep_report(index);
     }
 
     /// Gives the memory back that a lane's feed does not need now.
@@ -471,15 +496,9 @@ impl Segments {
     pub(crate) fn put_aside(&mut self, index: LaneIndex, offence: &Offence) {
         let Some(Some(lane)) = self.lanes.get_mut(index) else { return };
         lane.broken = true;
-        if !matches!(offence, Offence::Truncated) {
-            return;
-        }
-        let Some(Some(segment)) = self.list.get_mut(lane.segment) else { return };
-        segment.broken = true;
-        for lane in &segment.lanes {
-            if let Some(Some(lane)) = self.lanes.get_mut(*lane) {
-                lane.broken = true;
-            }
+        if matches!(offence, Offence::Truncated) {
+            let segment = lane.segment;
+            self.put_segment_aside(segment);
         }
     }
 
@@ -492,12 +511,54 @@ impl Segments {
         (counted.unwrap_or(segment.reported), segment.reported)
     }
 
-    /// Drops were reported in band.
+    /// Drops are reported in the batch. The next listener learns of it when the batch is written.
     pub(crate) fn report(&mut self, index: SegmentIndex, drops: Drops) {
         if let Some(segment) = self.get_mut(index) {
             segment.reported.add(drops);
+            segment.owes_report = true;
+        }
+    }
+
+    /// The batch is written: the segment tells the next listener what was reported.
+    pub(crate) fn keep_report(&mut self, index: SegmentIndex) {
+        if let Some(segment) = self.get_mut(index)
+            && std::mem::take(&mut segment.owes_report)
+        {
             let (foreign, reported) = (&segment.foreign, segment.reported);
             let _ = within(&foreign.range(), || foreign.set_reported(reported));
+        }
+    }
+
+    /// A lane of the segment could not be taken in: it is tried again soon.
+    pub(crate) fn retry(&mut self, index: SegmentIndex) {
+        if !self.retries.contains(&index) {
+            self.retries.push(index);
+        }
+        self.retry_at = Some(Instant::now() + RETRY);
+    }
+
+    /// Segments whose lanes are to be tried again now.
+    pub(crate) fn due_retries(&mut self) -> Vec<SegmentIndex> {
+        if self.retry_at.is_none_or(|at| Instant::now() < at) {
+            return Vec::new();
+        }
+        self.retry_at = None;
+        std::mem::take(&mut self.retries)
+    }
+
+    /// Puts a whole segment aside.
+    pub(crate) fn put_segment_aside(&mut self, index: SegmentIndex) {
+        let lanes = match self.get_mut(index) {
+            Some(segment) => {
+                segment.broken = true;
+                segment.lanes.clone()
+            }
+            None => return,
+        };
+        for lane in lanes {
+            if let Some(Some(lane)) = self.lanes.get_mut(lane) {
+                lane.broken = true;
+            }
         }
     }
 
@@ -513,6 +574,10 @@ impl Segments {
         if let Some(segment) = self.get_mut(index) {
             segment.bell = Some(token);
             segment.has_hung_up = false;
+            // Whoever rings lives.
+            if std::mem::take(&mut segment.dead) {
+                self.dead.retain(|dead| *dead != index);
+            }
         }
     }
 
@@ -544,7 +609,9 @@ impl Segments {
                 continue;
             }
             if now >= segment.check_at {
-                if segment::is_dead(&self.run_dir, segment.file) {
+                let unseen = |pid| start_time(pid) != Some(segment.file.start_time);
+                // The kernel's word for the pid holds where the worker's own is another namespace's.
+                if segment::is_dead(&self.run_dir, segment.file) && unseen(segment.peer.pid) {
                     segment.dead = true;
                     checked.dead.push(index);
                     continue;
@@ -579,8 +646,8 @@ impl Segments {
     }
 
     /// When [`look_for_deaths`](Self::look_for_deaths) wants to be called next.
-    pub(crate) const fn next_check(&self) -> Option<Instant> {
-        self.next_check
+    pub(crate) fn next_check(&self) -> Option<Instant> {
+        [self.next_check, self.retry_at].into_iter().flatten().min()
     }
 
     /// Looks at every lane of a segment once more.
@@ -591,14 +658,15 @@ impl Segments {
         }
     }
 
-    /// Segments of dead workers whose lanes are empty.
+    /// Segments of dead workers whose lanes are empty, so many that their end holds up nobody.
     pub(crate) fn finished(&self) -> Vec<SegmentIndex> {
-        let empty = |lane: &LaneIndex| {
-            self.lane(*lane).is_none_or(|lane| lane.broken || !lane.has_more())
+        let empty =
+            |lane: &LaneIndex| self.lane(*lane).is_none_or(|lane| lane.broken || !lane.has_more());
+        let is_empty = |index: &SegmentIndex| {
+            self.get(*index).is_some_and(|segment| segment.lanes.iter().all(empty))
+                && self.unknown_lanes(*index).is_empty()
         };
-        let is_empty =
-            |index: &SegmentIndex| self.get(*index).is_some_and(|it| it.lanes.iter().all(empty));
-        self.dead.iter().copied().filter(is_empty).collect()
+        self.dead.iter().copied().filter(is_empty).take(BURIALS_MAX).collect()
     }
 
     /// Unmaps and removes a segment.

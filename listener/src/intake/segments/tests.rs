@@ -14,7 +14,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const RECORDS: u64 = 40;
+const RECORDS: usize = 40;
 
 /// A segment with some honest records in two lanes, and where it is.
 fn honest(run_dir: &Path) -> (Lanes, FileName) {
@@ -72,7 +72,8 @@ fn read_all(segments: &mut Segments, index: SegmentIndex) -> (usize, usize) {
                 Ok(Some(_)) => {}
             }
             let (found, _) = segments.speaker(lane).expect("the lane");
-            let is_record = found.feed.front().is_some_and(|(_, body)| Record::decode(body).is_ok());
+            let is_record =
+                found.feed.front().is_some_and(|(_, body)| Record::decode(body).is_ok());
             records += usize::from(is_record);
             found.feed.advance();
         };
@@ -93,7 +94,7 @@ fn what_is_honest_is_read() {
     let (_lanes, file) = honest(folder.path());
     let mut segments = Segments::new(folder.path()).expect("segments");
     let index = segments.open(file, None).expect("a segment");
-    assert_eq!(read_all(&mut segments, index), (2 * RECORDS as usize, 0));
+    assert_eq!(read_all(&mut segments, index), (2 * RECORDS, 0));
     assert_eq!(segments.drops(index), Default::default());
 }
 

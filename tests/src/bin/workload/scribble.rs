@@ -100,7 +100,9 @@ fn own_file(run_dir: &std::path::Path) -> File {
     let mut found: Vec<PathBuf> = std::fs::read_dir(run_dir.join(LANES))
         .expect("the folder of lanes")
         .map(|entry| entry.expect("an entry").path())
-        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&own)))
+        .filter(|path| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&own))
+        })
         .collect();
     let path = found.pop().expect("a segment of this process");
     OpenOptions::new().read(true).write(true).open(path).expect("the segment")
