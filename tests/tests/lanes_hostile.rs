@@ -1,7 +1,9 @@
 //! P11 over lanes: whatever a worker does to its own segment, the listener lives, the others lose
 //! nothing, and the offender is counted and named.
 
-use fleetlog_tests::{Fixture, ListenerUnderTest, Steady, binaries, judge};
+use std::fs;
+
+use fleetlog_tests::{Fixture, ListenerUnderTest, Steady, binaries, judge, wait};
 
 fn offences(listener: &ListenerUnderTest) -> u64 {
     let status = listener.status().expect("a status");
@@ -51,4 +53,33 @@ fn frames_of_hostile_lengths_cost_nobody_else_a_record() {
 #[test]
 fn a_segment_that_is_truncated_while_it_is_mapped_costs_nobody_else_a_record() {
     beside_enemies("truncate", 10);
+}
+
+/// Two segments of one identity: the second speaks for queues that the first has.
+#[test]
+fn a_copy_of_a_segment_is_put_aside_and_costs_nobody_a_record() {
+    let fixture = Fixture::new(binaries!()).over("lanes");
+    let folder = fixture.path().to_str().expect("UTF-8").to_owned();
+    let lone = fixture.workload(["lone", "--number", "7", "--folder", &folder]);
+    wait::until("it logs", || !judge::returned_calls(fixture.path()).is_empty());
+    let lanes = fixture.run_dir().join("lanes");
+    let entry = fs::read_dir(&lanes).expect("a folder").next().expect("its segment");
+    let name = entry.expect("an entry").file_name().into_string().expect("UTF-8");
+    let stem = name.strip_suffix(".0").expect("the first segment of its process");
+    fs::copy(lanes.join(&name), lanes.join(format!("{stem}.9"))).expect("a copy");
+    let listener = fixture.listener().start();
+    let fleet = Steady::start(&fixture, 2, 1, &[]);
+    wait::until("the copy is noticed", || offences(&listener) > 0);
+    drop(lone);
+    wait::until("both segments are gone", || {
+        let left = fs::read_dir(&lanes).expect("a folder").flatten();
+        !left.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with(stem))
+    });
+    let counts = fleet.finish();
+    listener.stop();
+    let mut verdict = judge::judge(&fixture.log());
+    verdict.notices.retain(|(_, line)| line.worker.starts_with("worker "));
+    // Which of the two is believed is its user's affair: nobody else can put files there.
+    verdict.sources.retain(|source, _| counts.contains_key(source));
+    verdict.demand_counts(&counts);
 }

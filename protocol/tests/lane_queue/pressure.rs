@@ -131,6 +131,9 @@ fn a_full_lane_waits_until_its_reader_makes_room() {
     assert_eq!(worker.foreign().drops(), Drops::default());
 }
 
+/// Few enough for the room that is kept for them.
+const WARNINGS: u32 = 200;
+
 #[test]
 fn an_outage_costs_its_budget_once_and_ends_with_room() {
     let budget = Duration::from_millis(30);
@@ -145,8 +148,15 @@ fn an_outage_costs_its_budget_once_and_ends_with_room() {
         for _ in 0..20_000 {
             log(&worker.lanes, &mut queue, &"x".repeat(500)).expect_err("the budget is spent");
         }
+        // Room that is kept for warnings is no sign of a listener.
+        let start = std::time::Instant::now();
+        for _ in 0..WARNINGS {
+            log_at(&worker.lanes, &mut queue, Level::Warn, 8, "w").expect("room is kept for it");
+            log(&worker.lanes, &mut queue, &"x".repeat(500)).expect_err("the budget is spent");
+        }
+        assert!(start.elapsed() < WARNINGS * budget / 2, "round {round}: the budget came back");
         worker.reader(0).said();
         log(&worker.lanes, &mut queue, "room").expect("there is room");
     }
-    assert_eq!(worker.foreign().drops().total(), 2 * 20_001);
+    assert_eq!(worker.foreign().drops().total(), 2 * (20_001 + u64::from(WARNINGS)));
 }
