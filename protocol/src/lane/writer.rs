@@ -128,6 +128,12 @@ impl<P: Place> Writer<P> {
         Published { reader_looks_away }
     }
 
+    /// The ring that [`publish`](Self::publish) asked for found no way: the next one asks again.
+    pub fn ask_again(&self) {
+        // Relaxed: the reader looks away all the same, and only this side reads the word.
+        self.place.quiet().store(1, Ordering::Relaxed);
+    }
+
     /// Sleeps until the reader releases something, at most so long. May wake early.
     pub fn wait(&mut self, at_most: Duration) {
         let before = self.seen_tail;

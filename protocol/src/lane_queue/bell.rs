@@ -4,6 +4,7 @@
 //! signals anyway, because the kernel tells either side when the other dies, and because bytes in
 //! it can't be lost: a listener that sleeps in the kernel is woken, one that is busy finds them.
 
+use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,7 @@ pub(super) struct Bell {
     link: Option<Link>,
     retry_at: Option<Instant>,
     refused: Option<String>,
+    is_unheard: bool,
 }
 
 impl Bell {
@@ -41,6 +43,7 @@ impl Bell {
             link: None,
             retry_at: None,
             refused: None,
+            is_unheard: false,
         }
     }
 
@@ -82,12 +85,24 @@ impl Bell {
         if self.retry_at.is_some_and(|at| Instant::now() < at) {
             return false;
         }
-        let greeted = Link::connect(&self.socket, self.link_number)
+        let connected = Link::connect(&self.socket, self.link_number);
+        let nobody_listens = connected.as_ref().is_err_and(|error| {
+            matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+        });
+        let greeted = connected
             .ok()
             .filter(|link| link.send(&self.greeting).is_ok_and(|sent| sent == self.greeting.len()));
         self.retry_at = None;
         self.link = greeted;
+        self.is_unheard = self.link.is_none() && !nobody_listens;
         self.link.is_some()
+    }
+
+    /// Whether the last ring found no way although a listener may live: its backlog is full, or
+    /// this process has no descriptor left. A listener that starts later finds the segment by
+    /// itself; this one would not.
+    pub(super) const fn is_unheard(&self) -> bool {
+        self.is_unheard
     }
 
     fn hang_up(&mut self) {

@@ -452,7 +452,9 @@ impl LaneQueue {
     #[cold]
     fn wake_listener(&self, lanes: &Lanes) {
         lanes.segment.mark_active(self.number);
-        lanes.ring();
+        if !lanes.ring() && lock(&lanes.bell).is_unheard() {
+            self.writer.ask_again();
+        }
     }
 
     /// Waits until `len` bytes fit, as far as policy and budget allow.

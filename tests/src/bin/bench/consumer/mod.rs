@@ -11,6 +11,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use fleetlog::{Listener, ListenerProcess};
+use fleetlog_protocol::client;
+use fleetlog_protocol::message::{Reply, Request};
 use nix::sys::prctl;
 use nix::unistd::Pid;
 
@@ -26,6 +28,9 @@ const PARENT: &CStr = c"bench";
 
 /// How long a listener may drain.
 const PATIENCE: Duration = Duration::from_secs(600);
+
+/// How often the listener is asked whether everything is written.
+const GLANCE: Duration = Duration::from_millis(1);
 
 /// Who reads what the workers of a trial send.
 #[derive(Debug)]
@@ -83,7 +88,11 @@ impl Consumer {
     ) -> io::Result<Instant> {
         match self {
             Self::Nobody => Ok(workers_gone),
-            Self::Listener(listener) => stop(listener, place),
+            Self::Listener(listener) => {
+                let end = await_records(place, expected)?;
+                stop(listener, place)?;
+                Ok(end)
+            }
             Self::Rsyslog(rsyslog) => rsyslog.finish(&place.file(), expected, workers_gone),
             Self::S6Log(s6_log) => s6_log.finish(),
         }
@@ -98,12 +107,27 @@ fn spawn_listener(place: &Place) -> io::Result<ListenerProcess> {
     listener.map_err(io::Error::other)
 }
 
-fn stop(listener: &ListenerProcess, place: &Place) -> io::Result<Instant> {
+/// Waits until so many records are in the file. The receipt would come later: it tells of what is
+/// durable, and nobody else syncs the file.
+fn await_records(place: &Place, expected: u64) -> io::Result<Instant> {
+    loop {
+        let answer = client::request(&place.run_dir(), Request::Status, PATIENCE, |_| ());
+        let Reply::Status(status) = answer.map_err(io::Error::other)? else {
+            return Err(io::Error::other("the listener tells no status"));
+        };
+        let status: serde_json::Value = serde_json::from_str(&status)?;
+        if status["totals"]["written"].as_u64() >= Some(expected) {
+            return Ok(Instant::now());
+        }
+        // Asked too often, it would do nothing but answer.
+        std::thread::sleep(GLANCE);
+    }
+}
+
+fn stop(listener: &ListenerProcess, place: &Place) -> io::Result<()> {
     let receipt = fleetlog_worker::stop(place.run_dir(), PATIENCE).map_err(io::Error::other)?;
-    let end = Instant::now();
     if !receipt.is_complete() {
         return Err(io::Error::other(format!("the receipt tells of losses: {receipt:?}")));
     }
-    wait_for(Pid::from_raw(listener.pid().cast_signed()))?;
-    Ok(end)
+    wait_for(Pid::from_raw(listener.pid().cast_signed()))
 }
