@@ -12,6 +12,7 @@ mod clock;
 mod lanes;
 mod merge;
 mod notice;
+mod offences;
 mod queues;
 mod requests;
 mod status;
@@ -25,9 +26,8 @@ use fleetlog_protocol::stamp::{self, Stamp};
 
 use crate::checkpoint::{Checkpoint, Recovery};
 use crate::faults::{self, Point};
-use crate::intake::peer::Peer;
 use crate::intake::segments::LaneIndex;
-use crate::intake::{Callsites, Intake, Introduction, Offence, Role, Source, Token, WorkerLink};
+use crate::intake::{Callsites, Intake, Introduction, Offence, Role, Token, WorkerLink};
 use crate::options::Options;
 use crate::ownership::Ownership;
 use crate::sink::{SinkError, Sinks};
@@ -437,60 +437,6 @@ impl Drain {
 
     fn commit_if_full(&mut self) -> Result<(), SinkError> {
         if self.sinks.is_full() { self.commit() } else { Ok(()) }
-    }
-
-    /// Cuts a connection off for what it did. What it sent before stands.
-    fn offend(&mut self, token: Token, offence: &Offence) {
-        self.count_offence(offence, Some(token));
-        self.intake.send(token, Kind::Refused, offence.to_string().as_bytes());
-        let queue = self.intake.get(token).and_then(|connection| match &connection.role {
-            Role::Worker(link) => Some(link.queue),
-            Role::Unknown | Role::Command | Role::Bell(_) => None,
-        });
-        if let Some(index) = queue {
-            // Without the file the line has no place; the diagnostics have told it already.
-            let _ = self.prepare_notice(index);
-            // A process that lives may come back, and what it sends again must be known then.
-            if self.unlink(index, token) && !self.queues.may_come_back(index) {
-                self.bury(index);
-            }
-        }
-        self.close(token);
-    }
-
-    fn count_offence(&mut self, offence: &Offence, token: Option<Token>) {
-        let peer = token.and_then(|token| self.intake.get(token)).map(|connection| connection.peer);
-        self.count_offence_by(offence, peer);
-    }
-
-    fn count_offence_of(&mut self, source: Source, offence: &Offence) {
-        match source {
-            Source::Connection(token) => self.count_offence(offence, Some(token)),
-            Source::Lane(lane) => {
-                let segments = &self.intake.segments;
-                let segment = segments.lane(lane).and_then(|lane| segments.get(lane.segment));
-                let peer = segment.map(|segment| segment.peer);
-                self.count_offence_by(offence, peer);
-            }
-        }
-    }
-
-    /// Cuts a source off for what it did, a connection or a lane.
-    fn offend_source(&mut self, source: Source, offence: &Offence) {
-        match source {
-            Source::Connection(token) => self.offend(token, offence),
-            Source::Lane(lane) => self.put_aside(lane, offence),
-        }
-    }
-
-    fn count_offence_by(&mut self, offence: &Offence, peer: Option<Peer>) {
-        let count = self.totals.offences.entry(offence.kind()).or_default();
-        *count += 1;
-        let (pid, uid) = peer.map_or((0, 0), |peer| (peer.pid, peer.uid));
-        // A flood of offences must not become a flood of diagnostics: the 1st, 2nd, 4th, 8th ...
-        if count.is_power_of_two() {
-            tracing::warn!(pid, uid, count = *count, "a client was cut off: {offence}");
-        }
     }
 
     fn close(&mut self, token: Token) {
