@@ -3,6 +3,10 @@
 
 use std::fs;
 
+use fleetlog_protocol::frame::{self, Kind};
+use fleetlog_protocol::message::Attach;
+use fleetlog_protocol::segment;
+use fleetlog_tests::raw::{self, Raw};
 use fleetlog_tests::{Fixture, ListenerUnderTest, Steady, binaries, judge, wait};
 
 fn offences(listener: &ListenerUnderTest) -> u64 {
@@ -82,4 +86,46 @@ fn a_copy_of_a_segment_is_put_aside_and_costs_nobody_a_record() {
     // Which of the two is believed is its user's affair: nobody else can put files there.
     verdict.sources.retain(|source, _| counts.contains_key(source));
     verdict.demand_counts(&counts);
+}
+
+/// What stands behind the name of a segment is nobody's record, and costs no memory.
+#[test]
+fn bells_that_talk_without_end_cost_no_memory_and_keep_no_segment() {
+    let fixture = Fixture::new(binaries!()).over("lanes");
+    let folder = fixture.path().to_str().expect("UTF-8").to_owned();
+    let listener = fixture.listener().start();
+    let lone = fixture.workload(["lone", "--number", "7", "--folder", &folder]);
+    wait::until("it logs", || !judge::returned_calls(fixture.path()).is_empty());
+    let [segment] = segment::scan(&fixture.run_dir()).expect("a folder")[..] else {
+        panic!("one worker, one segment")
+    };
+    let mut greeting = frame::PREFACE.to_vec();
+    let mut body = Vec::new();
+    Attach { pid: std::process::id(), segment }.encode(&mut body);
+    greeting.extend(raw::framed(Kind::Attach, &body));
+    greeting.resize(160 << 10, 0x55);
+    let before = memory(&listener);
+    let bells: Vec<Raw> = (0..300)
+        .map(|_| {
+            let mut bell = Raw::connect(&fixture.run_dir());
+            bell.send(&greeting);
+            bell
+        })
+        .collect();
+    assert!(listener.status().is_some());
+    let growth = memory(&listener).saturating_sub(before);
+    assert!(growth < 24 << 20, "the listener grew by {} KiB", growth >> 10);
+    drop(lone);
+    drop(bells);
+    wait::until("the segment of the dead worker is removed", || {
+        segment::scan(&fixture.run_dir()).expect("a folder").is_empty()
+    });
+    listener.stop();
+}
+
+fn memory(listener: &ListenerUnderTest) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", listener.program.pid()));
+    let status = status.expect("a status");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+    1024 * line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number")
 }

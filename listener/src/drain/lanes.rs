@@ -22,7 +22,7 @@ use crate::checkpoint::QueueState;
 use crate::faults::{self, Point};
 use crate::intake::peer::Peer;
 use crate::intake::segments::{LaneIndex, SegmentIndex};
-use crate::intake::{Offence, Role, Token};
+use crate::intake::{Offence, Role, Source, Token};
 use crate::sink::SinkError;
 
 /// How long the drain naps while lanes are looked at: short while they bring something, longer
@@ -212,7 +212,7 @@ impl Drain {
 
     /// Puts a lane aside that can't be read.
     pub(super) fn put_aside(&mut self, lane: LaneIndex, offence: &Offence) {
-        self.count_offence_of(crate::intake::Source::Lane(lane), offence);
+        self.count_offence_of(Source::Lane(lane), offence);
         self.intake.segments.put_aside(lane, offence);
         let Some(queue) = self.intake.segments.lane(lane).map(|lane| lane.queue) else { return };
         let Some(number) = self.queues.get(queue).map(|queue| queue.lane) else { return };

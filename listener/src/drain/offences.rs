@@ -15,6 +15,11 @@ impl Drain {
             Role::Worker(link) => Some(link.queue),
             Role::Unknown | Role::Command | Role::Bell(_) => None,
         });
+        if let Some(Role::Bell(segment)) = self.intake.get(token).map(|bell| &bell.role) {
+            // Its worker must be looked for from now on, or its segment would stay for ever.
+            let segment = *segment;
+            self.intake.segments.lost_bell(segment, token);
+        }
         if let Some(index) = queue {
             // Without the file the line has no place; the diagnostics have told it already.
             let _ = self.prepare_notice(index);

@@ -163,11 +163,16 @@ impl Connection {
                 Err(_) => self.ended = true,
             }
         }
+        self.forget_words();
+        self.feed.read_at = stamp::now();
+    }
+
+    /// Forgets what says nothing: a command has said all that counts with its request, and of a
+    /// ring counts only that it came.
+    pub(super) fn forget_words(&mut self) {
         if matches!(self.role, Role::Command | Role::Bell(_)) {
-            // A command has said all that counts with its request, and of a ring only that it came.
             self.feed.consume(self.feed.buffer.len());
         }
-        self.feed.read_at = stamp::now();
     }
 
     /// Reads how the connection introduces itself, once enough bytes are there.

@@ -320,6 +320,10 @@ impl Intake {
     /// The connection said who it is.
     pub(crate) fn introduced(&mut self, token: Token) {
         self.strangers.remove(&token);
+        if let Some(connection) = self.get(token) {
+            connection.forget_words();
+        }
+        self.settle(token);
     }
 
     /// Gives back the memory that a connection does not need now.

@@ -88,11 +88,6 @@ impl<P: Place> Writer<P> {
         self.filled - self.seen_tail
     }
 
-    /// Whether everything that was published up to `head` has been released.
-    pub fn is_released(&self, head: u64) -> bool {
-        self.place.tail().load(Ordering::Acquire) >= head
-    }
-
     /// Copies bytes in. The caller has asked for room; nobody sees them before
     /// [`publish`](Self::publish).
     #[inline]

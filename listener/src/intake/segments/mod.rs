@@ -331,7 +331,9 @@ impl Segments {
         offences: &mut Vec<(LaneIndex, Offence)>,
     ) {
         for &index in &self.watched {
-            let Some(lane) = self.lanes[index].as_mut() else { continue };
+            let Some(lane) = self.lanes[index].as_mut().filter(|lane| !lane.broken) else {
+                continue;
+            };
             let Some(segment) = self.list[lane.segment].as_ref() else { continue };
             match within(&segment.foreign.range(), || lane.reader.look()) {
                 Ok(Ok(0)) if lane.feed.buffer.len() == 0 => {}
@@ -349,9 +351,8 @@ impl Segments {
         }
     }
 
-    /// Leaves lanes alone that had no news for long enough. Returns whether any is still
-    /// watched.
-    pub(crate) fn leave_quiet(&mut self, offences: &mut Vec<(LaneIndex, Offence)>) -> bool {
+    /// Leaves lanes alone that had no news for long enough.
+    pub(crate) fn leave_quiet(&mut self, offences: &mut Vec<(LaneIndex, Offence)>) {
         let now = Instant::now();
         let (lanes, list) = (&mut self.lanes, &self.list);
         self.watched.retain(|&index| {
@@ -380,9 +381,9 @@ impl Segments {
                 }
             }
         });
-        !self.watched.is_empty()
     }
 
+    /// Whether any lane is looked at.
     pub(crate) const fn watches(&self) -> bool {
         !self.watched.is_empty()
     }
@@ -441,16 +442,17 @@ impl Segments {
         let Table { read, bytes, defined } = &mut segment.table;
         *read = within(&segment.foreign.range(), || segment.foreign.read_callsites(*read, bytes))
             .map_err(|Missing| Offence::Truncated)?;
-        let mut at = 0;
+        // One that can't be read still has its number: those behind it keep theirs.
+        let (mut at, mut fault) = (0, Ok(()));
         while let Some((length, rest)) = bytes[at..].split_first_chunk() {
             let length = u32::from_le_bytes(*length) as usize;
             let Some(definition) = rest.get(..length) else { break };
             *defined += 1;
-            segment.callsites.define(*defined, definition, &interested)?;
+            fault = fault.and(segment.callsites.define(*defined, definition, &interested));
             at += 4 + length;
         }
         bytes.drain(..at);
-        Ok(())
+        fault
     }
 
     /// What a lane published up to here is in the files.
