@@ -254,6 +254,8 @@ impl Drain {
     pub(super) fn take_leave_of_the_dead(&mut self, cutoff: Stamp) -> Result<(), DrainError> {
         // Whoever could not ring is in the folder all the same.
         self.scan_at = Some(Instant::now());
+        // And so may workers be gone whose connections ended with an earlier listener.
+        self.orphan_check = Instant::now();
         let deadline = Instant::now() + DYING;
         loop {
             let dying = self.intake.segments.doubt_all();

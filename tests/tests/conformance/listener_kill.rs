@@ -205,6 +205,10 @@ fn a_worker_that_is_killed_together_with_its_listener_leaves_whole_lines_and_no_
     for child in children.split_whitespace() {
         let pid = nix::unistd::Pid::from_raw(child.parse().expect("a pid"));
         nix::sys::signal::kill(pid, Signal::SIGKILL).expect("the child is there");
+        // A process that was killed runs on for a moment, and counts as alive as long.
+        wait::until("the worker is gone", || {
+            fleetlog_protocol::segment::start_time(pid.as_raw().cast_unsigned()).is_none()
+        });
     }
     listener.kill();
     let listener = fixture.listener().start();
