@@ -201,16 +201,19 @@ fn a_worker_that_is_killed_together_with_its_listener_leaves_whole_lines_and_no_
     // The parent's worker is a child of its own; it goes with its group of pids below.
     let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", hasty.pid()));
     let children = children.expect("the kernel lists children");
+    // First the listener: it must not live to see the worker's end and tell of it.
+    listener.program.signal(Signal::SIGKILL);
     hasty.signal(Signal::SIGKILL);
     for child in children.split_whitespace() {
         let pid = nix::unistd::Pid::from_raw(child.parse().expect("a pid"));
         nix::sys::signal::kill(pid, Signal::SIGKILL).expect("the child is there");
-        // A process that was killed runs on for a moment, and counts as alive as long.
-        wait::until("the worker is gone", || {
-            fleetlog_protocol::segment::start_time(pid.as_raw().cast_unsigned()).is_none()
-        });
     }
     listener.kill();
+    for child in children.split_whitespace() {
+        // A process that was killed runs on for a moment, and counts as alive as long.
+        let pid = child.parse().expect("a pid");
+        wait::until("the worker is gone", || fleetlog_protocol::segment::start_time(pid).is_none());
+    }
     let listener = fixture.listener().start();
     let counts = steady.finish();
     let receipt = listener.stop();
