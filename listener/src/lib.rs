@@ -23,6 +23,7 @@
 //! ```
 #![deny(unsafe_code)]
 
+mod archive;
 mod checkpoint;
 pub mod command;
 pub mod config;

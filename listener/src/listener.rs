@@ -11,7 +11,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use crate::checkpoint::Checkpoint;
 use crate::drain::{Drain, DrainError};
 use crate::format::Format;
-use crate::options::{Options, SinkOptions, SinkTarget, Sync};
+use crate::options::{Keeping, Options, SinkOptions, SinkTarget, Sync};
 use crate::ownership::{Ownership, OwnershipError};
 use crate::process::ListenerProcess;
 use crate::route::Directives;
@@ -70,6 +70,7 @@ impl Listener {
             files: Vec::new(),
             format: Format::text(),
             filter: Directives::all(),
+            keeping: Keeping::default(),
         }
     }
 }
@@ -83,6 +84,7 @@ pub struct Builder {
     files: Vec<PathBuf>,
     format: Format,
     filter: Directives,
+    keeping: Keeping,
 }
 
 impl Builder {
@@ -114,6 +116,12 @@ impl Builder {
     /// The records that every [`file`](Self::file) wants.
     pub fn filter(mut self, filter: Directives) -> Self {
         self.filter = filter;
+        self
+    }
+
+    /// When every [`file`](Self::file) is rotated, and how long old ones are kept.
+    pub fn keeping(mut self, keeping: Keeping) -> Self {
+        self.keeping = keeping;
         self
     }
 
@@ -204,10 +212,10 @@ impl Builder {
 
     fn default_sink(&self, target: SinkTarget) -> SinkOptions {
         SinkOptions {
-            target,
             format: self.format.clone(),
             filter: self.filter.clone(),
-            file_mode: Options::FILE_MODE,
+            keeping: self.keeping.clone(),
+            ..SinkOptions::new(target)
         }
     }
 }

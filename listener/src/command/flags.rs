@@ -248,6 +248,7 @@ mod tests {
             let key = match flag {
                 "file" => "path".to_owned(),
                 "file-mode" => "mode".to_owned(),
+                "file-group" => "group".to_owned(),
                 other => other.replace('-', "_"),
             };
             assert!(crate::config::is_key(&key), "--{flag} has no key `{key}`");

@@ -5,13 +5,11 @@ use std::path::PathBuf;
 use super::diagnostics::Diagnostics;
 use super::exit::{Code, Failure};
 use super::flags::{Common, examples};
+use super::outputs::Outputs;
 use super::receipt;
 use super::screen::Screen;
-use crate::config::{self, FileSettings, Layout, Settings, Timezone};
-use crate::format::Format;
+use crate::config::{self, Settings};
 use crate::listener::{ListenError, Listener};
-use crate::options::Sync;
-use crate::route::Directives;
 
 /// Own the log files and drain the fleet into them
 ///
@@ -22,42 +20,20 @@ use crate::route::Directives;
     ("One file for the whole fleet", "fleetlog listen --file /var/log/apps.log"),
     ("JSON on standard output, warnings and errors only",
      "fleetlog listen --format json --filter warn"),
+    ("At most 50 MB of log in files of 5 MB, the old ones compressed",
+     "fleetlog listen --file apps.log --max-size 5M --max-total-size 50M --compress zstd"),
     ("Two files, made durable at least every second",
      "fleetlog listen --file apps.log --file copy.log --sync 1s"),
     ("A layout of your own", "fleetlog listen --format '{time} {worker:<10} {level:<8} {message}'"),
     ("All settings from a file", "fleetlog listen --config /etc/fleetlog.toml"),
 ]))]
 pub(super) struct Listen {
-    /// A file to write; may be given several times, and `-` is standard output [default: -]
-    #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::FilePath)]
-    #[arg(value_parser = clap::value_parser!(PathBuf))]
-    file: Vec<PathBuf>,
-
-    /// The layout of lines: text, json, or a template such as '{time} {level} {message}'
-    /// [default: text]
-    #[arg(long)]
-    format: Option<Format>,
-
-    /// The records that are written, such as info,my_app=debug [default: all]
-    #[arg(long, value_name = "DIRECTIVES")]
-    filter: Option<Directives>,
-
-    /// The clock of the time in a line [default: utc]
-    #[arg(long, value_enum, value_name = "ZONE")]
-    timezone: Option<Timezone>,
-
-    /// The permission bits of new log files, in octal [default: 0640]
-    #[arg(long, value_name = "MODE", value_parser = config::mode)]
-    file_mode: Option<u32>,
+    #[command(flatten)]
+    outputs: Outputs,
 
     /// The permission bits of the socket, in octal: who may log [default: 0600]
     #[arg(long, value_name = "MODE", value_parser = config::mode)]
     socket_mode: Option<u32>,
-
-    /// When lines are made durable against power loss: never, always, or at least every so often,
-    /// such as 1s [default: never]
-    #[arg(long, value_name = "WHEN", value_parser = config::sync)]
-    sync: Option<Sync>,
 
     /// End when the last worker that was there is gone [default: false]
     #[arg(long, value_name = "YES", num_args = 0..=1, require_equals = true)]
@@ -84,23 +60,11 @@ impl Listen {
     }
 
     fn settings(&self) -> Settings {
-        let of = |path: &PathBuf| FileSettings {
-            target: config::target(path.clone()),
-            layout: Layout::default(),
-        };
         Settings {
-            run_dir: None,
             socket_mode: self.socket_mode,
-            sync: self.sync,
             exit_with_last_worker: self.exit_with_last_worker,
-            timezone: self.timezone,
             diagnostics_dir: self.diagnostics_dir.clone(),
-            files: self.file.iter().map(of).collect(),
-            every_file: Layout {
-                format: self.format.clone(),
-                filter: self.filter.clone(),
-                file_mode: self.file_mode,
-            },
+            ..self.outputs.settings()
         }
     }
 }

@@ -11,6 +11,7 @@ mod exit;
 mod flags;
 mod listen;
 mod man;
+mod outputs;
 mod pipe;
 mod receipt;
 mod screen;

@@ -5,10 +5,14 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use nix::unistd::Gid;
 use toml::de::{DeTable, DeValue};
 
-use super::{FileSettings, Layout, Settings, Timezone, mode, sync, target};
-use crate::options::SinkTarget;
+use super::{
+    FileRules, FileSettings, Settings, Timezone, duration, group, mode, rotation, size, sync,
+    target,
+};
+use crate::options::{Compression, SinkTarget};
 
 /// A configuration file that can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -92,7 +96,7 @@ struct Key<T> {
 #[derive(Default)]
 struct File {
     target: Option<SinkTarget>,
-    layout: Layout,
+    rules: FileRules,
 }
 
 const LISTENER: &[Key<Settings>] = &[
@@ -109,9 +113,27 @@ const LISTENER: &[Key<Settings>] = &[
 
 const FILE: &[Key<File>] = &[
     Key { name: "path", set: |to, value| put(&mut to.target, path(value).map(target)) },
-    Key { name: "format", set: |to, value| put(&mut to.layout.format, text(value, str::parse)) },
-    Key { name: "filter", set: |to, value| put(&mut to.layout.filter, text(value, str::parse)) },
-    Key { name: "mode", set: |to, value| put(&mut to.layout.file_mode, permissions(value)) },
+    Key { name: "format", set: |to, value| put(&mut to.rules.format, text(value, str::parse)) },
+    Key { name: "filter", set: |to, value| put(&mut to.rules.filter, text(value, str::parse)) },
+    Key { name: "mode", set: |to, value| put(&mut to.rules.file_mode, permissions(value)) },
+    Key { name: "group", set: |to, value| put(&mut to.rules.file_group, owners(value)) },
+    Key { name: "rotation", set: |to, value| put(&mut to.rules.rotation, text(value, rotation)) },
+    Key { name: "max_size", set: |to, value| put(&mut to.rules.max_size, bytes(value)) },
+    Key { name: "max_files", set: |to, value| put(&mut to.rules.max_files, number(value)) },
+    Key { name: "max_age", set: |to, value| put(&mut to.rules.max_age, text(value, duration)) },
+    Key {
+        name: "max_total_size",
+        set: |to, value| put(&mut to.rules.max_total_size, bytes(value)),
+    },
+    Key {
+        name: "compress",
+        set: |to, value| put(&mut to.rules.compress, text(value, compression)),
+    },
+    Key {
+        name: "delay_compress",
+        set: |to, value| put(&mut to.rules.delay_compress, boolean(value)),
+    },
+    Key { name: "latest_symlink", set: |to, value| put(&mut to.rules.latest_symlink, path(value)) },
 ];
 
 const SECTIONS: [&str; 2] = ["listener", "file"];
@@ -159,7 +181,7 @@ impl Walk {
             let mut file = File::default();
             self.section("[[file]]", table, FILE, &mut file);
             match file.target {
-                Some(target) => settings.files.push(FileSettings { target, layout: file.layout }),
+                Some(target) => settings.files.push(FileSettings { target, rules: file.rules }),
                 None if table.contains_key("path") => {}
                 None => self.note(
                     entry.span(),
@@ -239,6 +261,36 @@ fn text<T, E: fmt::Display>(
 
 fn timezone(text: &str) -> Result<Timezone, &'static str> {
     clap::ValueEnum::from_str(text, false).map_err(|_| "expected utc or local")
+}
+
+fn compression(text: &str) -> Result<Compression, &'static str> {
+    clap::ValueEnum::from_str(text, false).map_err(|_| "expected none, gzip or zstd")
+}
+
+/// A size with its unit, or a number of bytes.
+fn bytes(value: &DeValue<'_>) -> Result<u64, String> {
+    match value {
+        DeValue::Integer(number) if number.radix() == 10 => {
+            size(number.as_str()).map_err(|error| format!("{} ({error})", shown(value)))
+        }
+        _ => text(value, size),
+    }
+}
+
+fn number(value: &DeValue<'_>) -> Result<u32, String> {
+    let found = match value {
+        DeValue::Integer(number) => u32::from_str_radix(number.as_str(), number.radix()).ok(),
+        _ => None,
+    };
+    found.ok_or_else(|| format!("expected a whole number from 0, found {}", shown(value)))
+}
+
+/// A group's name, or its number.
+fn owners(value: &DeValue<'_>) -> Result<Gid, String> {
+    match value {
+        DeValue::Integer(_) => number(value).map(Gid::from_raw),
+        _ => text(value, group),
+    }
 }
 
 fn path(value: &DeValue<'_>) -> Result<PathBuf, String> {

@@ -53,10 +53,10 @@ fn a_file_with_every_key_is_read() {
     assert_eq!(settings.diagnostics_dir, Some("/var/log/fleetlog".into()));
     assert_eq!(settings.files.len(), 2);
     assert_eq!(settings.files[0].target, SinkTarget::File("/var/log/apps.log".into()));
-    assert!(settings.files[0].layout.format.is_none());
+    assert!(settings.files[0].rules.format.is_none());
     assert_eq!(settings.files[1].target, SinkTarget::Stdout);
-    assert!(settings.files[1].layout.format.is_some() && settings.files[1].layout.filter.is_some());
-    assert_eq!(settings.files[1].layout.file_mode, Some(0o600));
+    assert!(settings.files[1].rules.format.is_some() && settings.files[1].rules.filter.is_some());
+    assert_eq!(settings.files[1].rules.file_mode, Some(0o600));
 }
 
 #[test]

@@ -9,17 +9,22 @@ mod file;
 mod values;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use fleetlog_protocol::run_dir;
+use nix::unistd::Gid;
 
 use crate::format::Format;
-use crate::options::{Options, SinkOptions, SinkTarget, Sync};
+use crate::options::{
+    Compression, Keeping, KeepingError, Options, Period, SinkOptions, SinkTarget, Sync,
+};
 use crate::route::Directives;
+use crate::sink::PathTemplate;
 
 #[cfg(test)]
 pub(crate) use file::is_key;
 pub use file::{ConfigError, Mistake};
-pub use values::{Refused, Timezone, duration, mode, sync};
+pub use values::{Refused, Timezone, duration, group, mode, rotation, size, sync};
 
 /// What one source says; `None` = nothing.
 #[derive(Clone, Debug, Default)]
@@ -39,7 +44,7 @@ pub struct Settings {
     /// The files, or nothing about files.
     pub files: Vec<FileSettings>,
     /// What holds for every file, whatever the file's own settings say: the flags.
-    pub every_file: Layout,
+    pub every_file: FileRules,
 }
 
 /// What is said of one file.
@@ -47,25 +52,69 @@ pub struct Settings {
 pub struct FileSettings {
     /// The file, or standard output.
     pub target: SinkTarget,
-    /// What its lines are.
-    pub layout: Layout,
+    /// What holds for it.
+    pub rules: FileRules,
 }
 
-/// What lines a file gets and who may read them; `None` = nothing said.
+/// What lines a file gets, who may read them and how long they are kept; `None` = nothing said.
 #[derive(Clone, Debug, Default)]
-pub struct Layout {
+pub struct FileRules {
     /// The layout of lines.
     pub format: Option<Format>,
     /// The records it wants.
     pub filter: Option<Directives>,
     /// The permission bits of files.
     pub file_mode: Option<u32>,
+    /// The group of files.
+    pub file_group: Option<Gid>,
+    /// The period of rotation; `Some(None)` = an explicit never.
+    pub rotation: Option<Option<Period>>,
+    /// The size at which a file is rotated.
+    pub max_size: Option<u64>,
+    /// How many archives are kept.
+    pub max_files: Option<u32>,
+    /// How long archives are kept.
+    pub max_age: Option<Duration>,
+    /// The bytes of all files of a log together.
+    pub max_total_size: Option<u64>,
+    /// What archives are packed with.
+    pub compress: Option<Compression>,
+    /// Leave the newest archive unpacked.
+    pub delay_compress: Option<bool>,
+    /// A link that names the current file.
+    pub latest_symlink: Option<PathBuf>,
 }
 
-/// Two sinks would write the same file.
+/// Settings that can't hold together.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{} is named twice, and each line would stand in it twice; name each file once", shown(.0))]
-pub struct NamedTwice(pub SinkTarget);
+#[non_exhaustive]
+pub enum SettingsError {
+    /// Two sinks would write the same file.
+    #[error(
+        "{} is named twice, and each line would stand in it twice; name each file once", shown(.0)
+    )]
+    NamedTwice(SinkTarget),
+    /// Two files can't share a link.
+    #[error(
+        "the link {} can name one file only; give each [[file]] a latest_symlink of its own",
+        .0.display()
+    )]
+    LinkTwice(PathBuf),
+    /// There is no single current file.
+    #[error(
+        "a latest symlink needs one file, but {} has one for each worker or is no file; leave the \
+         link out", shown(.0)
+    )]
+    LinkToMany(SinkTarget),
+    /// The bounds of a file contradict each other.
+    #[error("{}: {source}", shown(.target))]
+    Keeping {
+        /// The file.
+        target: SinkTarget,
+        /// How.
+        source: KeepingError,
+    },
+}
 
 fn shown(target: &SinkTarget) -> std::borrow::Cow<'_, str> {
     match target {
@@ -108,8 +157,8 @@ impl Settings {
     /// The listener's options: these settings and the defaults.
     ///
     /// # Errors
-    /// [`NamedTwice`].
-    pub fn into_options(self) -> Result<Options, NamedTwice> {
+    /// Any [`SettingsError`].
+    pub fn into_options(self) -> Result<Options, SettingsError> {
         let mut options = Options::new(self.run_dir());
         options.socket_mode = self.socket_mode.unwrap_or(options.socket_mode);
         options.sync = self.sync.unwrap_or(options.sync);
@@ -117,34 +166,87 @@ impl Settings {
             self.exit_with_last_worker.unwrap_or(options.exit_with_last_worker);
         let timezone = self.timezone.unwrap_or_default();
         let files = if self.files.is_empty() {
-            vec![FileSettings { target: SinkTarget::Stdout, layout: Layout::default() }]
+            vec![FileSettings { target: SinkTarget::Stdout, rules: FileRules::default() }]
         } else {
             self.files
         };
         for file in files {
             if options.sinks.iter().any(|sink| sink.target == file.target) {
-                return Err(NamedTwice(file.target));
+                return Err(SettingsError::NamedTwice(file.target));
             }
-            let layout = self.every_file.clone().over(file.layout);
-            options.sinks.push(SinkOptions {
-                target: file.target,
-                format: layout.format.unwrap_or_else(Format::text).with_timezone(timezone.into()),
-                filter: layout.filter.unwrap_or_else(Directives::all),
-                file_mode: layout.file_mode.unwrap_or(Options::FILE_MODE),
-            });
+            let rules = self.every_file.clone().over(file.rules);
+            options.sinks.push(rules.into_sink(file.target, timezone)?);
+        }
+        if let Some(link) = link_named_twice(&options.sinks) {
+            return Err(SettingsError::LinkTwice(link));
         }
         Ok(options)
     }
 }
 
-impl Layout {
+impl FileRules {
     fn over(self, lower: Self) -> Self {
         Self {
             format: self.format.or(lower.format),
             filter: self.filter.or(lower.filter),
             file_mode: self.file_mode.or(lower.file_mode),
+            file_group: self.file_group.or(lower.file_group),
+            rotation: self.rotation.or(lower.rotation),
+            max_size: self.max_size.or(lower.max_size),
+            max_files: self.max_files.or(lower.max_files),
+            max_age: self.max_age.or(lower.max_age),
+            max_total_size: self.max_total_size.or(lower.max_total_size),
+            compress: self.compress.or(lower.compress),
+            delay_compress: self.delay_compress.or(lower.delay_compress),
+            latest_symlink: self.latest_symlink.or(lower.latest_symlink),
         }
     }
+
+    fn into_sink(
+        self,
+        target: SinkTarget,
+        timezone: Timezone,
+    ) -> Result<SinkOptions, SettingsError> {
+        let keeping = Keeping {
+            rotation: self.rotation.flatten(),
+            timezone: timezone.into(),
+            max_size: self.max_size,
+            max_files: self.max_files,
+            max_age: self.max_age,
+            max_total_size: self.max_total_size,
+            compression: self.compress.unwrap_or_default(),
+            delay_compress: self.delay_compress.unwrap_or_default(),
+        };
+        if let Err(source) = keeping.check() {
+            return Err(SettingsError::Keeping { target, source });
+        }
+        if self.latest_symlink.is_some() && !is_one_file(&target) {
+            return Err(SettingsError::LinkToMany(target));
+        }
+        let defaults = SinkOptions::new(target);
+        Ok(SinkOptions {
+            format: self.format.unwrap_or_else(Format::text).with_timezone(timezone.into()),
+            filter: self.filter.unwrap_or_else(Directives::all),
+            file_mode: self.file_mode.unwrap_or(defaults.file_mode),
+            file_group: self.file_group,
+            keeping,
+            latest_symlink: self.latest_symlink,
+            ..defaults
+        })
+    }
+}
+
+fn is_one_file(target: &SinkTarget) -> bool {
+    match target {
+        SinkTarget::Stdout => false,
+        SinkTarget::File(path) => !PathTemplate::new(path).is_per_worker(),
+    }
+}
+
+fn link_named_twice(sinks: &[SinkOptions]) -> Option<PathBuf> {
+    let links: Vec<_> = sinks.iter().filter_map(|sink| sink.latest_symlink.as_ref()).collect();
+    let twice = |index: usize, link: &&PathBuf| links[..index].contains(link);
+    links.iter().enumerate().find(|(index, link)| twice(*index, link)).map(|(_, l)| (*l).clone())
 }
 
 /// The sink that a path names; `-` is standard output.
@@ -158,8 +260,8 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    fn file(path: &str, layout: Layout) -> FileSettings {
-        FileSettings { target: target(path.into()), layout }
+    fn file(path: &str, rules: FileRules) -> FileSettings {
+        FileSettings { target: target(path.into()), rules }
     }
 
     #[test]
@@ -196,9 +298,9 @@ mod tests {
     #[test]
     fn files_of_the_flags_replace_those_of_the_file() {
         let flags =
-            Settings { files: vec![file("/a.log", Layout::default())], ..Settings::default() };
+            Settings { files: vec![file("/a.log", FileRules::default())], ..Settings::default() };
         let below = Settings {
-            files: vec![file("/b.log", Layout::default()), file("-", Layout::default())],
+            files: vec![file("/b.log", FileRules::default()), file("-", FileRules::default())],
             ..Settings::default()
         };
         let options = flags.over(below).into_options().unwrap();
@@ -209,12 +311,12 @@ mod tests {
     #[test]
     fn a_flag_for_every_file_beats_the_settings_of_the_single_ones() {
         let flags = Settings {
-            every_file: Layout { file_mode: Some(0o600), ..Layout::default() },
+            every_file: FileRules { file_mode: Some(0o600), ..FileRules::default() },
             ..Settings::default()
         };
-        let open = Layout { file_mode: Some(0o644), ..Layout::default() };
+        let open = FileRules { file_mode: Some(0o644), ..FileRules::default() };
         let below = Settings {
-            files: vec![file("/a.log", open), file("/b.log", Layout::default())],
+            files: vec![file("/a.log", open), file("/b.log", FileRules::default())],
             ..Settings::default()
         };
         let options = flags.over(below).into_options().unwrap();
@@ -223,7 +325,8 @@ mod tests {
 
     #[test]
     fn a_file_that_is_named_twice_is_refused() {
-        let files = vec![file("/a.log", Layout::default()), file("/a.log", Layout::default())];
+        let files =
+            vec![file("/a.log", FileRules::default()), file("/a.log", FileRules::default())];
         let settings = Settings { files, ..Settings::default() };
         let said = settings.into_options().unwrap_err().to_string();
         assert!(said.starts_with("/a.log is named twice"), "{said}");

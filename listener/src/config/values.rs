@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
+use nix::unistd::{Gid, Group};
+
 use crate::format::TimeZoneChoice;
-use crate::options::Sync;
+use crate::options::{Period, Sync};
 
 /// The clock of the time in a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -75,6 +77,85 @@ pub fn duration(text: &str) -> Result<Duration, Refused> {
         rest = behind.trim_start();
     }
     Ok(sum)
+}
+
+/// Reads a number of bytes: `4096`, `512K`, `100M`, `5G`, `1T`. The units are powers of 1024, as
+/// in logrotate and docker, `100MiB` says the same, and `100MB` is 100,000,000.
+///
+/// # Errors
+/// [`Refused`].
+///
+/// ```
+/// assert_eq!(fleetlog::config::size("100M").unwrap(), 100 << 20);
+/// assert!(fleetlog::config::size("much").is_err());
+/// ```
+pub fn size(text: &str) -> Result<u64, Refused> {
+    let refused =
+        |why: &str| Err(Refused(format!("{why}: expected a size such as 512K, 100M or 5G")));
+    let text = text.trim();
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    if digits == 0 {
+        return refused("a number is missing");
+    }
+    let (power, base) = match unit.trim_start().to_ascii_lowercase().as_str() {
+        "" | "b" => (0, 1024),
+        "k" | "kib" => (1, 1024),
+        "m" | "mib" => (2, 1024),
+        "g" | "gib" => (3, 1024),
+        "t" | "tib" => (4, 1024),
+        "kb" => (1, 1000),
+        "mb" => (2, 1000),
+        "gb" => (3, 1000),
+        "tb" => (4, 1000),
+        _ => return refused(&format!("`{}` is not a unit", unit.trim())),
+    };
+    let bytes = number.parse::<u64>().ok().and_then(|n| n.checked_mul(u64::pow(base, power)));
+    match bytes {
+        Some(0) => refused("no bytes at all are no log"),
+        Some(bytes) => Ok(bytes),
+        None => refused("it is too large"),
+    }
+}
+
+/// Reads a period of rotation: `never`, `minutely`, `hourly`, `daily` or `weekly`.
+///
+/// # Errors
+/// [`Refused`].
+///
+/// ```
+/// use fleetlog::options::Period;
+/// assert_eq!(fleetlog::config::rotation("daily").unwrap(), Some(Period::Daily));
+/// assert_eq!(fleetlog::config::rotation("never").unwrap(), None);
+/// ```
+pub fn rotation(text: &str) -> Result<Option<Period>, Refused> {
+    match text {
+        "never" => Ok(None),
+        "minutely" => Ok(Some(Period::Minutely)),
+        "hourly" => Ok(Some(Period::Hourly)),
+        "daily" => Ok(Some(Period::Daily)),
+        "weekly" => Ok(Some(Period::Weekly)),
+        _ => Err(Refused("expected never, minutely, hourly, daily or weekly".to_owned())),
+    }
+}
+
+/// Reads a group: its name or its number.
+///
+/// # Errors
+/// [`Refused`] for a name that the system does not know.
+///
+/// ```
+/// assert_eq!(fleetlog::config::group("0").unwrap().as_raw(), 0);
+/// assert!(fleetlog::config::group("no-such-group").is_err());
+/// ```
+pub fn group(text: &str) -> Result<Gid, Refused> {
+    if let Ok(number) = text.parse() {
+        return Ok(Gid::from_raw(number));
+    }
+    match Group::from_name(text) {
+        Ok(Some(group)) => Ok(group.gid),
+        _ => Err(Refused("this system has no such group: expected a name or a number".to_owned())),
+    }
 }
 
 /// Reads permission bits in octal: `0640`, `640` or `0o640`.
@@ -170,6 +251,35 @@ mod tests {
         ] {
             let said = duration(text).unwrap_err().to_string();
             assert!(said.contains(why) && said.contains("such as 500ms"), "{text}: {said}");
+        }
+    }
+
+    #[test]
+    fn sizes_have_units_of_1024_unless_they_say_otherwise() {
+        for (text, bytes) in [
+            ("1", 1),
+            ("4096", 4096),
+            ("10k", 10 << 10),
+            ("10 K", 10 << 10),
+            ("100M", 100 << 20),
+            ("100MiB", 100 << 20),
+            ("100MB", 100_000_000),
+            ("5G", 5 << 30),
+            ("2T", 2 << 40),
+        ] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for (text, why) in [
+            ("", "number is missing"),
+            ("M", "number is missing"),
+            ("-1", "number is missing"),
+            ("0", "no bytes"),
+            ("1.5G", "not a unit"),
+            ("5X", "`x` is not a unit"),
+            ("99999999999T", "too large"),
+        ] {
+            let said = size(text).unwrap_err().to_string().to_ascii_lowercase();
+            assert!(said.contains(why) && said.contains("such as"), "{text}: {said}");
         }
     }
 

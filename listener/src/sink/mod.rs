@@ -22,7 +22,7 @@ use crate::faults::{self, Point};
 use crate::format::{Formatter, Line};
 use crate::options::{Options, SinkOptions, SinkTarget, Sync};
 use file::LogFile;
-use path::PathTemplate;
+pub(crate) use path::PathTemplate;
 
 /// A set of sinks, one bit each.
 pub(crate) type SinkMask = u64;

@@ -23,8 +23,7 @@ use super::table::{Align, Cell, Table, count, escape, things};
 use super::{listen, receipt};
 use crate::format::Format;
 use crate::listener::Listener;
-use crate::options::{Options, SinkOptions, SinkTarget};
-use crate::route::Directives;
+use crate::options::{Keeping, Options, SinkOptions, SinkTarget};
 
 /// Workers that live at once; more of them take turns.
 const AT_ONCE: usize = 200;
@@ -144,11 +143,11 @@ impl Demo {
 
     /// The wanted file, and a second one as JSON whose records can be told apart with certainty.
     fn options(&self, place: &Place) -> Options {
+        // The proof reads one file, and every line of it.
         let sink = |path: &Path, format: Format| SinkOptions {
-            target: SinkTarget::File(path.to_owned()),
             format,
-            filter: Directives::all(),
-            file_mode: Options::FILE_MODE,
+            keeping: Keeping::forever(),
+            ..SinkOptions::new(SinkTarget::File(path.to_owned()))
         };
         let mut options = Options::new(&place.run_dir);
         options.sinks =

@@ -4,8 +4,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use nix::unistd::Gid;
+
 use crate::format::Format;
 use crate::route::Directives;
+
+mod keeping;
+
+pub use keeping::{Compression, Keeping, KeepingError, Period};
 
 /// A listener's options.
 #[derive(Clone, Debug)]
@@ -33,6 +39,29 @@ pub struct SinkOptions {
     pub filter: Directives,
     /// The permission bits of files it creates, whatever the umask; 0640 by default.
     pub file_mode: u32,
+    /// The group of files it creates; the process's own by default.
+    pub file_group: Option<Gid>,
+    /// When its files are rotated, and how long the old ones are kept.
+    pub keeping: Keeping,
+    /// A symbolic link that always names the current file; not for a file per worker.
+    pub latest_symlink: Option<PathBuf>,
+}
+
+impl SinkOptions {
+    /// A sink with the defaults: every record as text, rotated and kept as [`Keeping::default`]
+    /// says.
+    #[must_use]
+    pub fn new(target: SinkTarget) -> Self {
+        Self {
+            target,
+            format: Format::text(),
+            filter: Directives::all(),
+            file_mode: Options::FILE_MODE,
+            file_group: None,
+            keeping: Keeping::default(),
+            latest_symlink: None,
+        }
+    }
 }
 
 /// Where a sink's lines go.
