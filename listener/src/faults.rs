@@ -4,7 +4,7 @@
 //! when the point is reached for the `count`-th time (the first by default). Without the feature
 //! every call is empty, and a shipped binary has none of this.
 
-/// A place in the life of a batch, or of a segment.
+/// A place in the life of a batch, a segment, or a log file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Point {
     BeforeIntent,
@@ -20,6 +20,16 @@ pub(crate) enum Point {
     /// The file of a dead worker's segment goes.
     BeforeUnlink,
     AfterUnlink,
+    /// A log that is rotated has its archive's name.
+    AfterLink,
+    /// The next current file is there under its temporary name.
+    AfterNext,
+    /// The next current file has its name.
+    AfterTurn,
+    /// The packed copy of an archive has its name.
+    AfterPacked,
+    /// The unpacked one is gone.
+    AfterSettled,
 }
 
 #[cfg(feature = "faults")]
@@ -47,6 +57,11 @@ mod armed {
             Point::AfterRelease => "after-release",
             Point::BeforeUnlink => "before-unlink",
             Point::AfterUnlink => "after-unlink",
+            Point::AfterLink => "after-link",
+            Point::AfterNext => "after-next",
+            Point::AfterTurn => "after-turn",
+            Point::AfterPacked => "after-packed",
+            Point::AfterSettled => "after-settled",
         }
     }
 

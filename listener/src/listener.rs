@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use fleetlog_protocol::message::Receipt;
@@ -9,6 +10,7 @@ use fleetlog_protocol::run_dir;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::checkpoint::Checkpoint;
+use crate::disk::{SharedDisk, System};
 use crate::drain::{Drain, DrainError};
 use crate::format::Format;
 use crate::options::{Keeping, Options, SinkOptions, SinkTarget, Sync};
@@ -204,10 +206,13 @@ impl Builder {
             return Err(ListenError::TooManySinks(self.options.sinks.len()));
         }
         let ownership = Ownership::claim(&self.options.run_dir, self.options.socket_mode)?;
-        let (checkpoint, recovery) = Checkpoint::open(&self.options.run_dir).map_err(|source| {
-            ListenError::Checkpoint { run_dir: self.options.run_dir.clone(), source }
+        let disk: SharedDisk = Arc::new(System);
+        let opened = Checkpoint::open(SharedDisk::clone(&disk), &self.options.run_dir);
+        let (checkpoint, recovery) = opened.map_err(|source| ListenError::Checkpoint {
+            run_dir: self.options.run_dir.clone(),
+            source,
         })?;
-        Drain::new(self.options, ownership, wake, checkpoint, &recovery)
+        Drain::new(self.options, ownership, wake, disk, checkpoint, &recovery)
     }
 
     fn default_sink(&self, target: SinkTarget) -> SinkOptions {

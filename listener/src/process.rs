@@ -147,7 +147,8 @@ fn child(
             .and_then(|()| {
                 let wake = Wake::with_lifeline(lifeline.try_clone()?)?;
                 // Whoever ends all processes of a service by TERM wants their records too.
-                wake.follow(&[SIGTERM])?;
+                wake.follow_ends(&[SIGTERM])?;
+                wake.follow_files()?;
                 Ok(wake)
             })
             .and_then(prepare);

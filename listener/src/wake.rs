@@ -8,18 +8,30 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
 /// The exit code of a listener that was told twice to end.
 const EXIT_NOW: i32 = 1;
 
 /// What somebody wants of the drain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wish {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wishes {
     /// The sentinel.
-    Stop,
+    pub(crate) stop: bool,
     /// The sentinel, because every process that this listener was spawned for is gone.
-    Alone,
+    pub(crate) alone: bool,
+    /// Open the log files anew: somebody may have moved them.
+    pub(crate) reopen: bool,
+    /// Rotate the log files.
+    pub(crate) rotate: bool,
+}
+
+/// The wishes of signals and other threads.
+#[derive(Debug, Default)]
+struct Board {
+    stop: Arc<AtomicBool>,
+    reopen: Arc<AtomicBool>,
+    rotate: Arc<AtomicBool>,
 }
 
 /// The drain's end.
@@ -34,7 +46,7 @@ pub(crate) struct Wake {
 #[derive(Clone, Debug)]
 pub(crate) struct WakeHandle {
     rope: Arc<UnixStream>,
-    stop: Arc<AtomicBool>,
+    wishes: Arc<Board>,
 }
 
 impl Wake {
@@ -42,7 +54,7 @@ impl Wake {
         let (bell, rope) = UnixStream::pair()?;
         bell.set_nonblocking(true)?;
         rope.set_nonblocking(true)?;
-        let handle = WakeHandle { rope: Arc::new(rope), stop: Arc::new(AtomicBool::new(false)) };
+        let handle = WakeHandle { rope: Arc::new(rope), wishes: Arc::default() };
         Ok(Self { bell, lifeline: None, handle })
     }
 
@@ -56,20 +68,34 @@ impl Wake {
         Ok(Self { lifeline: Some(lifeline), ..Self::new()? })
     }
 
-    /// TERM and INT send the sentinel; a second one ends the process at once.
+    /// TERM and INT send the sentinel, and a second one ends the process at once; HUP and USR1
+    /// open the files anew, ALRM rotates them.
     pub(crate) fn follow_signals(&self) -> io::Result<()> {
-        self.follow(&[SIGTERM, SIGINT])
+        self.follow_ends(&[SIGTERM, SIGINT])?;
+        self.follow_files()
     }
 
-    /// As [`follow_signals`](Self::follow_signals), some of them.
-    pub(crate) fn follow(&self, signals: &[i32]) -> io::Result<()> {
+    /// These send the sentinel; a second one ends the process at once.
+    pub(crate) fn follow_ends(&self, signals: &[i32]) -> io::Result<()> {
         for &signal in signals {
             // The order matters: the first signal must not find the flag set that it sets.
-            let stop = Arc::clone(&self.handle.stop);
-            signal_hook::flag::register_conditional_shutdown(signal, EXIT_NOW, Arc::clone(&stop))?;
-            signal_hook::flag::register(signal, stop)?;
-            signal_hook::low_level::pipe::register(signal, self.handle.rope.try_clone()?)?;
+            let stop = Arc::clone(&self.handle.wishes.stop);
+            signal_hook::flag::register_conditional_shutdown(signal, EXIT_NOW, stop)?;
+            self.follow(signal, &self.handle.wishes.stop)?;
         }
+        Ok(())
+    }
+
+    /// The signals that mean the log files.
+    pub(crate) fn follow_files(&self) -> io::Result<()> {
+        self.follow(SIGHUP, &self.handle.wishes.reopen)?;
+        self.follow(SIGUSR1, &self.handle.wishes.reopen)?;
+        self.follow(SIGALRM, &self.handle.wishes.rotate)
+    }
+
+    fn follow(&self, signal: i32, wish: &Arc<AtomicBool>) -> io::Result<()> {
+        signal_hook::flag::register(signal, Arc::clone(wish))?;
+        signal_hook::low_level::pipe::register(signal, self.handle.rope.try_clone()?)?;
         Ok(())
     }
 
@@ -78,17 +104,20 @@ impl Wake {
         std::iter::once(self.bell.as_fd()).chain(self.lifeline.as_ref().map(|line| line.as_fd()))
     }
 
-    /// What is wished for, after a wake-up. The wish stands: whoever asks for the end twice
-    /// still wants it.
-    pub(crate) fn take(&self) -> Option<Wish> {
+    /// What is wished for, after a wake-up. The sentinel stands: whoever asks for the end twice
+    /// still wants it. What is wished for the files is done once.
+    pub(crate) fn take(&self) -> Wishes {
         let mut rings = [0; 64];
         while (&self.bell).read(&mut rings).is_ok_and(|rings| rings > 0) {}
         let alone =
             self.lifeline.as_ref().is_some_and(|mut line| matches!(line.read(&mut rings), Ok(0)));
-        if alone {
-            return Some(Wish::Alone);
+        let board = &self.handle.wishes;
+        Wishes {
+            stop: board.stop.load(Ordering::Acquire),
+            alone,
+            reopen: board.reopen.swap(false, Ordering::AcqRel),
+            rotate: board.rotate.swap(false, Ordering::AcqRel),
         }
-        self.handle.stop.load(Ordering::Acquire).then_some(Wish::Stop)
     }
 
     /// Waits for a wake-up or the time.
@@ -102,7 +131,12 @@ impl Wake {
 
 impl WakeHandle {
     pub(crate) fn stop(&self) {
-        self.stop.store(true, Ordering::Release);
+        self.wishes.stop.store(true, Ordering::Release);
+        self.ring();
+    }
+
+    /// Wakes the drain without a wish: there is something for it to find.
+    pub(crate) fn ring(&self) {
         // A full pair of sockets has woken the drain already.
         let _ = (&*self.rope).write(&[1]);
     }

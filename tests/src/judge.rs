@@ -12,6 +12,8 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::chapters;
+
 /// A parsed line.
 #[derive(Debug, Deserialize)]
 pub struct Line {
@@ -46,10 +48,16 @@ pub struct Verdict {
     pub faults: Vec<String>,
 }
 
-/// Reads the lines of a log; panics at a line that is not whole.
+/// Reads the lines of a log's files, the oldest first; panics at a line that is not whole.
 #[must_use]
 pub fn lines(log: &Path) -> Vec<Line> {
-    let bytes = fs::read(log).unwrap_or_else(|error| panic!("{}: {error}", log.display()));
+    chapters::of(log).iter().flat_map(|file| lines_of_file(file)).collect()
+}
+
+/// Reads the lines of one file, whatever it is packed with.
+#[must_use]
+pub fn lines_of_file(log: &Path) -> Vec<Line> {
+    let bytes = chapters::read(log);
     if bytes.is_empty() {
         return Vec::new();
     }
@@ -70,8 +78,8 @@ pub fn lines(log: &Path) -> Vec<Line> {
 /// that could be checked.
 #[must_use]
 pub fn judge_text(log: &Path) -> Verdict {
-    let text = fs::read(log).unwrap_or_else(|error| panic!("{}: {error}", log.display()));
-    let text = String::from_utf8(text).expect("UTF-8");
+    let bytes = chapters::of(log).iter().flat_map(|file| chapters::read(file)).collect();
+    let text = String::from_utf8(bytes).expect("UTF-8");
     assert!(text.is_empty() || text.ends_with('\n'), "the last line of {} is torn", log.display());
     let mut verdict = Verdict::default();
     for line in text.lines() {

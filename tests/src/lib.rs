@@ -5,6 +5,7 @@
 //! read every line. Everything that a fixture started is killed by pid when it is dropped. A
 //! failure prints the folder's content.
 
+pub mod chapters;
 pub mod disk;
 pub mod fixture;
 pub mod judge;

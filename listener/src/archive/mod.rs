@@ -1,5 +1,13 @@
 //! Archives: the old files of a log, how they are called and how they are read.
 
+mod backward;
+mod lines;
 mod name;
+mod snapshot;
+mod unpack;
 
+pub(crate) use backward::Backward;
+pub(crate) use lines::{LINE_MAX, Lines, Place};
 pub(crate) use name::{ArchiveKey, ArchiveNames};
+pub(crate) use snapshot::{Chapter, Opened, Snapshot};
+pub(crate) use unpack::Unpacked;

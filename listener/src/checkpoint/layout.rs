@@ -15,7 +15,7 @@
 
 use fleetlog_protocol::limits::NAME_MAX;
 
-use super::memory::Memory;
+use crate::disk::Words;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"fleetlog");
 const VERSION: u64 = 1;
@@ -56,7 +56,7 @@ impl Layout {
     pub(super) const SMALLEST: Self = Self { queues: 256, files: 16 };
 
     /// The layout of a state, if this version wrote it.
-    pub(super) fn read(memory: &Memory) -> Option<Self> {
+    pub(super) fn read(memory: &dyn Words) -> Option<Self> {
         if memory.len() < HEADER_WORDS || memory.load(0) != MAGIC || memory.load(1) != VERSION {
             return None;
         }
@@ -65,7 +65,7 @@ impl Layout {
         (layout.words() == memory.len()).then_some(layout)
     }
 
-    pub(super) fn write(self, memory: &Memory) {
+    pub(super) fn write(self, memory: &dyn Words) {
         memory.store(0, MAGIC);
         memory.store(1, VERSION);
         memory.store(2, self.queues as u64);

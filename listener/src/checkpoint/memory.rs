@@ -15,17 +15,20 @@ use memmap2::{MmapOptions, MmapRaw};
 use nix::fcntl::posix_fallocate;
 use nix::libc;
 
+use crate::disk::Words;
+
 const WORD: usize = 8;
 
+/// Mapped words.
 #[derive(Debug)]
-pub(super) struct Memory {
+pub(crate) struct Memory {
     map: MmapRaw,
     words: usize,
 }
 
 impl Memory {
     /// Maps a new file of `words` zero words; a file of that name is replaced.
-    pub(super) fn create(path: &Path, words: usize) -> io::Result<Self> {
+    pub(crate) fn create(path: &Path, words: usize) -> io::Result<Self> {
         match std::fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -43,7 +46,7 @@ impl Memory {
     }
 
     /// Maps an existing file as far as it holds whole words.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -61,19 +64,6 @@ impl Memory {
         Ok(Self { map, words })
     }
 
-    pub(super) const fn len(&self) -> usize {
-        self.words
-    }
-
-    pub(super) fn load(&self, at: usize) -> u64 {
-        self.words()[at].load(Ordering::Acquire)
-    }
-
-    /// A store becomes visible to the next process after every store before it.
-    pub(super) fn store(&self, at: usize, value: u64) {
-        self.words()[at].store(value, Ordering::Release);
-    }
-
     #[allow(unsafe_code, reason = "mapped memory has no safe form")]
     fn words(&self) -> &[AtomicU64] {
         let start = self.map.as_ptr().cast::<AtomicU64>();
@@ -81,5 +71,19 @@ impl Memory {
         // and every access of this process goes through the atomics returned here; no other
         // process maps the file while this one holds the run directory's lock.
         unsafe { std::slice::from_raw_parts(start, self.words) }
+    }
+}
+
+impl Words for Memory {
+    fn len(&self) -> usize {
+        self.words
+    }
+
+    fn load(&self, at: usize) -> u64 {
+        self.words()[at].load(Ordering::Acquire)
+    }
+
+    fn store(&self, at: usize, value: u64) {
+        self.words()[at].store(value, Ordering::Release);
     }
 }

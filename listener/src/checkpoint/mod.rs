@@ -29,9 +29,10 @@ use std::path::{Path, PathBuf};
 
 use fleetlog_protocol::message::{QueueId, bounded_name};
 
+use crate::disk::{Identity, SharedDisk, Words};
 use layout::Layout;
-use memory::Memory;
 
+pub(crate) use memory::Memory;
 pub(crate) use recovery::Recovery;
 
 #[cfg(test)]
@@ -90,8 +91,9 @@ pub(crate) struct Advance {
 /// The checkpoint of a run directory. Only the owner of the run directory opens it.
 #[derive(Debug)]
 pub(crate) struct Checkpoint {
+    disk: SharedDisk,
     run_dir: PathBuf,
-    memory: Memory,
+    memory: Box<dyn Words>,
     layout: Layout,
     /// No queue slot before this one is free.
     first_free: Cell<usize>,
@@ -99,23 +101,23 @@ pub(crate) struct Checkpoint {
 
 impl Checkpoint {
     /// Opens the checkpoint, mends what a killed listener left, and tells what that was.
-    pub(crate) fn open(run_dir: &Path) -> io::Result<(Self, Recovery)> {
+    pub(crate) fn open(disk: SharedDisk, run_dir: &Path) -> io::Result<(Self, Recovery)> {
         let path = run_dir.join(STATE);
-        let memory = match Memory::open(&path) {
+        let memory = match disk.open_state(&path) {
             Ok(memory) => memory,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok((Self::create(run_dir, Layout::SMALLEST)?, Recovery::Fresh));
+                return Ok((Self::create(disk, run_dir)?, Recovery::Fresh));
             }
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                return Self::replace_damaged(run_dir, &path);
+                return Self::replace_damaged(disk, run_dir, &path);
             }
             Err(error) => return Err(error),
         };
-        let Some(layout) = Layout::read(&memory) else {
-            return Self::replace_damaged(run_dir, &path);
+        let Some(layout) = Layout::read(&*memory) else {
+            return Self::replace_damaged(disk, run_dir, &path);
         };
         let mut checkpoint =
-            Self { run_dir: run_dir.to_owned(), memory, layout, first_free: Cell::new(0) };
+            Self { disk, run_dir: run_dir.to_owned(), memory, layout, first_free: Cell::new(0) };
         let recovery = checkpoint.recover();
         for file in 0..layout.files {
             checkpoint.memory.store(layout.file(file), 0);
@@ -124,17 +126,22 @@ impl Checkpoint {
     }
 
     /// A state that this version did not write is kept for whoever wants to look at it.
-    fn replace_damaged(run_dir: &Path, path: &Path) -> io::Result<(Self, Recovery)> {
-        std::fs::rename(path, run_dir.join(STATE_DAMAGED))?;
-        Ok((Self::create(run_dir, Layout::SMALLEST)?, Recovery::Damaged))
+    fn replace_damaged(
+        disk: SharedDisk,
+        run_dir: &Path,
+        path: &Path,
+    ) -> io::Result<(Self, Recovery)> {
+        disk.rename(path, &run_dir.join(STATE_DAMAGED))?;
+        Ok((Self::create(disk, run_dir)?, Recovery::Damaged))
     }
 
-    fn create(run_dir: &Path, layout: Layout) -> io::Result<Self> {
+    fn create(disk: SharedDisk, run_dir: &Path) -> io::Result<Self> {
+        let layout = Layout::SMALLEST;
         let next = run_dir.join(STATE_NEXT);
-        let memory = Memory::create(&next, layout.words())?;
-        layout.write(&memory);
-        std::fs::rename(&next, run_dir.join(STATE))?;
-        Ok(Self { run_dir: run_dir.to_owned(), memory, layout, first_free: Cell::new(0) })
+        let memory = disk.create_state(&next, layout.words())?;
+        layout.write(&*memory);
+        disk.rename(&next, &run_dir.join(STATE))?;
+        Ok(Self { disk, run_dir: run_dir.to_owned(), memory, layout, first_free: Cell::new(0) })
     }
 
     /// The queues that are known.
@@ -168,7 +175,7 @@ impl Checkpoint {
     }
 
     /// Takes a file in that batches will name.
-    pub(crate) fn add_file(&mut self, path: &Path, identity: (u64, u64)) -> io::Result<FileSlot> {
+    pub(crate) fn add_file(&mut self, path: &Path, identity: Identity) -> io::Result<FileSlot> {
         let bytes = path.as_os_str().as_encoded_bytes();
         if bytes.len() > layout::PATH_MAX {
             return Err(io::Error::new(
@@ -187,11 +194,17 @@ impl Checkpoint {
             }
         };
         let at = self.layout.file(slot);
-        self.memory.store(at + 1, identity.0);
-        self.memory.store(at + 2, identity.1);
+        self.change_file(FileSlot(slot), identity);
         self.store_bytes(at + 3, bytes);
         self.memory.store(at, 1);
         Ok(FileSlot(slot))
+    }
+
+    /// The path names another file from now on. Must not be called while an intent is open.
+    pub(crate) fn change_file(&self, slot: FileSlot, identity: Identity) {
+        let at = self.layout.file(slot.0);
+        self.memory.store(at + 1, identity.0);
+        self.memory.store(at + 2, identity.1);
     }
 
     /// Forgets a file. Must not be called while an intent is open.
@@ -249,12 +262,13 @@ impl Checkpoint {
     fn grow(&mut self, layout: Layout) -> io::Result<()> {
         let next = self.run_dir.join(STATE_NEXT);
         let larger = Self {
+            disk: SharedDisk::clone(&self.disk),
             run_dir: self.run_dir.clone(),
-            memory: Memory::create(&next, layout.words())?,
+            memory: self.disk.create_state(&next, layout.words())?,
             layout,
             first_free: self.first_free.clone(),
         };
-        layout.write(&larger.memory);
+        layout.write(&*larger.memory);
         for slot in 0..self.layout.queues {
             if self.memory.load(self.layout.queue(slot)) != 0 {
                 larger.write_queue(slot, &self.read_queue(slot));
@@ -278,7 +292,7 @@ impl Checkpoint {
         for word in layout::INTENT {
             larger.memory.store(word, self.memory.load(word));
         }
-        std::fs::rename(&next, self.run_dir.join(STATE))?;
+        self.disk.rename(&next, &self.run_dir.join(STATE))?;
         *self = larger;
         Ok(())
     }

@@ -1,12 +1,15 @@
 //! Recovery: what a listener finishes or undoes of the batch that its predecessor died in.
 
-use std::fs::{File, OpenOptions};
+use std::ffi::OsString;
 use std::io;
-use std::os::unix::ffi::OsStringExt as _;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
 
 use super::{Advance, Checkpoint, Extent, FileSlot, QueueSlot, layout};
+use crate::disk::{Disk, DiskFile, Identity};
+
+/// A folder with more names is not searched for a file that was moved.
+const SEARCH_MAX: usize = 65_536;
 
 /// What was found at start.
 #[derive(Debug)]
@@ -38,7 +41,7 @@ impl Checkpoint {
         let complete = !unseen
             && files.iter().all(|(extent, (_, file))| {
                 file.as_ref().is_ok_and(|file| {
-                    file.metadata().is_ok_and(|found| found.len() >= extent.offset + extent.len)
+                    file.metadata().is_ok_and(|found| found.len >= extent.offset + extent.len)
                 })
             });
         let recovery = if complete {
@@ -48,7 +51,7 @@ impl Checkpoint {
             let uncut = files
                 .into_iter()
                 .filter_map(|(extent, (path, file))| {
-                    let cut = file.and_then(|file| cut_back(&file, extent.offset));
+                    let cut = file.and_then(|file| cut_back(file, extent.offset));
                     cut.err().map(|error| (path, error))
                 })
                 .collect();
@@ -94,27 +97,50 @@ impl Checkpoint {
         usize::try_from(self.memory.load(at)).unwrap_or(0).min(limit)
     }
 
-    /// Opens a file of the intent, if the path still names the file that was written to.
-    fn open_file(&self, slot: FileSlot) -> (PathBuf, io::Result<File>) {
+    /// Opens a file of the intent, under its own name or under the one that somebody gave it
+    /// since, in the same folder.
+    fn open_file(&self, slot: FileSlot) -> (PathBuf, io::Result<Box<dyn DiskFile>>) {
         let at = self.layout.file(slot.0);
         let bytes = self.load_bytes(at + 3, layout::FILE_WORDS - 4);
-        let path = PathBuf::from(std::ffi::OsString::from_vec(bytes));
+        let path = PathBuf::from(OsString::from_vec(bytes));
         let identity = (self.memory.load(at + 1), self.memory.load(at + 2));
-        let file = OpenOptions::new().write(true).open(&path).and_then(|file| {
-            let found = file.metadata()?;
-            if (found.dev(), found.ino()) == identity {
-                Ok(file)
-            } else {
-                Err(io::Error::other("the path names another file now"))
-            }
-        });
+        let mut file = open_if(&*self.disk, &path, identity);
+        if file.is_err()
+            && let Some(moved) = search(&*self.disk, &path, identity)
+        {
+            file = open_if(&*self.disk, &moved, identity);
+        }
         (path, file)
     }
 }
 
+/// Opens a file only if it is the one that is meant.
+fn open_if(disk: &dyn Disk, path: &Path, identity: Identity) -> io::Result<Box<dyn DiskFile>> {
+    // Asked before it is opened: what stands there now may be a pipe, which would block.
+    if disk.metadata(path)?.identity != identity {
+        return Err(io::Error::other("the path names another file now"));
+    }
+    let file = disk.open(path)?;
+    if file.metadata()?.identity == identity {
+        Ok(file)
+    } else {
+        Err(io::Error::other("the path names another file now"))
+    }
+}
+
+/// Where a file is that was moved within its folder. Whoever moves a log keeps the beginning of its
+/// name; any other file may have got the inode of one that was removed.
+fn search(disk: &dyn Disk, path: &Path, identity: Identity) -> Option<PathBuf> {
+    let (folder, stem) = (path.parent()?, path.file_stem()?);
+    let names = disk.list(folder).ok().filter(|names| names.len() <= SEARCH_MAX)?;
+    let begins = |name: &OsString| name.as_bytes().starts_with(stem.as_bytes());
+    let mut paths = names.into_iter().filter(begins).map(|name| folder.join(name));
+    paths.find(|path| disk.metadata(path).is_ok_and(|found| found.identity == identity))
+}
+
 /// A file that is shorter already, because somebody truncated it, is left as it is.
-fn cut_back(file: &File, offset: u64) -> io::Result<()> {
-    if file.metadata()?.len() > offset {
+fn cut_back(mut file: Box<dyn DiskFile>, offset: u64) -> io::Result<()> {
+    if file.metadata()?.len > offset {
         file.set_len(offset)?;
     }
     Ok(())

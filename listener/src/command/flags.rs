@@ -10,7 +10,7 @@ use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use super::exit::{Code, Failure};
-use super::{completions, demo, listen, man, pipe, status, stop, sync};
+use super::{completions, demo, listen, logs, man, pipe, rotate, run, status, stop, sync};
 use crate::config::Settings;
 
 /// One log for a fleet of processes.
@@ -42,8 +42,12 @@ pub(super) struct Flags {
 pub(super) enum Command {
     Listen(listen::Listen),
     Stop(stop::Stop),
+    Logs(logs::Logs),
     Status(status::Status),
     Sync(sync::Sync),
+    Rotate(rotate::Rotate),
+    Reopen(rotate::Reopen),
+    Run(run::Run),
     Pipe(pipe::Pipe),
     Demo(demo::Demo),
     Completions(completions::Completions),

@@ -9,11 +9,15 @@ mod demo;
 mod diagnostics;
 mod exit;
 mod flags;
+mod lines;
 mod listen;
+mod logs;
 mod man;
 mod outputs;
 mod pipe;
 mod receipt;
+mod rotate;
+mod run;
 mod screen;
 mod status;
 mod stop;
@@ -33,25 +37,39 @@ pub fn main() -> ExitCode {
     match flags::parse(&arguments) {
         Ok(flags) => {
             let mut screen = Screen::new(flags.common.quiet);
-            let code = run(&flags, &mut screen).unwrap_or_else(|failure| {
+            let ended = run(&flags, &mut screen).unwrap_or_else(|failure| {
                 screen.failure(&failure);
-                failure.code
+                Ended::Own(failure.code)
             });
-            screen.finish(code).into()
+            match ended {
+                Ended::Own(code) => screen.finish(code).into(),
+                Ended::AsJob(code) => code.into(),
+            }
         }
         Err(code) => code.into(),
     }
 }
 
-fn run(Flags { common, command }: &Flags, screen: &mut Screen) -> Result<Code, Failure> {
-    match command {
+/// How the command ended: in its own way, or as the job did that it ran.
+enum Ended {
+    Own(Code),
+    AsJob(u8),
+}
+
+fn run(Flags { common, command }: &Flags, screen: &mut Screen) -> Result<Ended, Failure> {
+    let code = match command {
+        Command::Run(job) => return job.run(common, screen).map(Ended::AsJob),
         Command::Listen(listen) => listen.run(common, screen),
         Command::Stop(stop) => stop.run(common, screen),
+        Command::Logs(logs) => logs.run(common, screen),
         Command::Status(status) => status.run(common, screen),
         Command::Sync(sync) => sync.run(common, screen),
+        Command::Rotate(rotate) => rotate.run(common, screen),
+        Command::Reopen(reopen) => reopen.run(common, screen),
         Command::Pipe(pipe) => pipe.run(common, screen),
         Command::Demo(demo) => demo.run(common, screen),
         Command::Completions(completions) => completions.run(screen),
         Command::Man(man) => man.run(screen),
-    }
+    };
+    code.map(Ended::Own)
 }

@@ -12,7 +12,7 @@ use fleetlog_protocol::callsite::Callsite;
 use fleetlog_protocol::frame::Kind;
 use fleetlog_protocol::message::Gap;
 use fleetlog_protocol::record::Record;
-use fleetlog_protocol::stamp::Stamp;
+use fleetlog_protocol::stamp::{self, Stamp};
 
 use super::clock::WallClock;
 use super::notice::Notice;
@@ -21,12 +21,14 @@ use super::{Drain, Totals};
 use crate::checkpoint::Checkpoint;
 use crate::format::Line;
 use crate::intake::{Offence, Source, Speaker};
-use crate::sink::{SinkError, Sinks};
+use crate::sink::{Appended, SinkError, Sinks};
 
 /// What became of a source's front.
 enum Step {
     /// It was used; the source moved on.
     Used,
+    /// A log must be rotated before it.
+    Full,
     /// Something must be looked at first: numbers are missing before it, it is a gap report, or it
     /// can't be read.
     Special,
@@ -250,7 +252,13 @@ impl Drain {
         let Some(queue) = self.queues.get(index) else { return Ok(()) };
         let callsite = &self.notices.callsite;
         let sinks = self.sinks.interested(callsite.level, &callsite.target);
-        self.sinks.prepare(sinks, &queue.name, queue.pid, &mut self.checkpoint)
+        self.sinks.prepare(sinks, &queue.name, queue.pid, &mut self.checkpoint)?;
+        let now = self.clock.time(stamp::now());
+        let (name, pid) = (Arc::clone(&queue.name), queue.pid);
+        if !self.sinks.has_room_for_notices(sinks, &name, pid, now) {
+            self.commit()?;
+        }
+        Ok(())
     }
 
     /// Writes a line of the listener's own about a worker.
@@ -267,7 +275,7 @@ impl Drain {
             lane: 0,
             time: self.clock.time(stamp),
         };
-        self.sinks.append(sinks, &line);
+        self.sinks.append_notice(sinks, &line);
     }
 }
 
@@ -321,7 +329,9 @@ fn emit_record(
         lane: u32::from(speaker.lane),
         time: clock.time(front.stamp),
     };
-    sinks.append(mask, &line);
+    if sinks.append(mask, &line) == Appended::Full {
+        return Ok(Step::Full);
+    }
     queue.position = front.seq;
     queue.written += 1;
     queue.last_record = front.stamp;

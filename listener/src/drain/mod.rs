@@ -25,20 +25,23 @@ use fleetlog_protocol::message::{Drops, Receipt, Welcome};
 use fleetlog_protocol::stamp::{self, Stamp};
 
 use crate::checkpoint::{Checkpoint, Recovery};
+use crate::disk::SharedDisk;
 use crate::faults::{self, Point};
 use crate::intake::segments::LaneIndex;
 use crate::intake::{Callsites, Intake, Introduction, Offence, Role, Token, WorkerLink};
-use crate::options::Options;
+use crate::options::{Options, SinkTarget};
 use crate::ownership::Ownership;
 use crate::sink::{SinkError, Sinks};
-use crate::wake::{Wake, Wish};
+use crate::wake::Wake;
 use clock::WallClock;
 use notice::{Notice, Notices};
 use queues::{QueueIndex, Queues};
 use requests::Requests;
 
-/// How often a failed write is tried again, and how soon a paused drain answers a command.
-const PAUSE: Duration = Duration::from_millis(100);
+/// How soon a failed write is tried again, the first time and at last. A paused drain answers
+/// commands no later than that.
+const PAUSE_SHORTEST: Duration = Duration::from_millis(20);
+const PAUSE_LONGEST: Duration = Duration::from_millis(500);
 
 /// How often disconnected queues are asked whether their process still lives.
 const ORPHAN_CHECK: Duration = Duration::from_secs(30);
@@ -79,6 +82,8 @@ struct Totals {
 #[derive(Debug)]
 struct Trouble {
     error: SinkError,
+    /// The wait before the next try; each is twice as long as the one before.
+    pause: Duration,
     retry_at: Instant,
 }
 
@@ -121,12 +126,17 @@ impl Drain {
         options: Options,
         ownership: Ownership,
         wake: Wake,
+        disk: SharedDisk,
         mut checkpoint: Checkpoint,
         recovery: &Recovery,
     ) -> Result<Self, crate::ListenError> {
         report_recovery(recovery);
-        let sinks = Sinks::open(&options, &mut checkpoint)?;
+        let sinks = Sinks::open(&options, disk, Some(wake.handle()), &mut checkpoint)?;
+        report_bounds(&options);
         let intake = Intake::new(&ownership.run_dir, &ownership.socket, &wake)?;
+        if let Some(watch) = sinks.watch() {
+            intake.wake_by(watch)?;
+        }
         let queues = Queues::restore(&checkpoint);
         let mut drain = Self {
             options,
@@ -195,6 +205,7 @@ impl Drain {
         }
         let deadlines = [
             self.sinks.sync_due(),
+            self.sinks.tend_due(),
             Some(self.orphan_check),
             self.intake.segments.next_check(),
             self.scan_at,
@@ -208,11 +219,10 @@ impl Drain {
         let paused = self.trouble.is_some();
         let woken =
             self.intake.collect(&self.ownership.socket, paused, &mut ready, &mut refused)?;
-        if woken.by_wake
-            && let Some(wish) = self.wake.take()
-        {
-            self.is_alone |= wish == Wish::Alone;
-            self.requests.stop_by_signal();
+        if woken.by_wake {
+            let wishes = self.wake.take();
+            self.is_alone |= wishes.alone;
+            self.requests.signal(wishes);
         }
         for offence in refused {
             self.count_offence(&offence, None);
@@ -255,6 +265,7 @@ impl Drain {
         self.look_for_orphans()?;
         self.commit()?;
         self.finish_lanes()?;
+        self.sinks.tend(self.clock.time(cutoff), &self.checkpoint)?;
         self.sinks.sync_if_due()
     }
 
@@ -271,7 +282,10 @@ impl Drain {
                 if self.trouble.is_none() {
                     tracing::error!(%error, "a sink fails; the drain pauses and tries again");
                 }
-                self.trouble = Some(Trouble { error, retry_at: Instant::now() + PAUSE });
+                let pause =
+                    self.trouble.as_ref().map_or(PAUSE_SHORTEST, |trouble| trouble.pause * 2);
+                let pause = pause.min(PAUSE_LONGEST);
+                self.trouble = Some(Trouble { error, pause, retry_at: Instant::now() + pause });
                 Ok(())
             }
         }
@@ -420,7 +434,7 @@ impl Drain {
     fn commit(&mut self) -> Result<(), SinkError> {
         let advances = self.queues.advances();
         if advances.is_empty() && self.sinks.buffered() == 0 {
-            return Ok(());
+            return self.sinks.turn_full(&self.checkpoint);
         }
         self.sinks.commit(&self.checkpoint, &advances)?;
         let intake = &mut self.intake;
@@ -432,7 +446,7 @@ impl Drain {
             }
         });
         faults::reach(Point::AfterRelease);
-        Ok(())
+        self.sinks.turn_full(&self.checkpoint)
     }
 
     fn commit_if_full(&mut self) -> Result<(), SinkError> {
@@ -464,6 +478,22 @@ impl Drain {
             self.intake.flush_until(token, deadline);
         }
         Ok(receipt)
+    }
+}
+
+/// A bound that nobody asked for is said at start: it removes files.
+fn report_bounds(options: &Options) {
+    for sink in &options.sinks {
+        let SinkTarget::File(path) = &sink.target else { continue };
+        if sink.keeping.total_is_default() {
+            tracing::info!(
+                path = %path.display(),
+                file_size = sink.keeping.file_size_max(),
+                total_size = sink.keeping.total_size_max(),
+                "the log is rotated by size, and its oldest files are removed beyond a total, by \
+                 default; --max-size, --max-files and --max-total-size say it otherwise"
+            );
+        }
     }
 }
 

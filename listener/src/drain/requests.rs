@@ -11,6 +11,7 @@ use fleetlog_protocol::stamp::{self, Stamp};
 
 use super::Drain;
 use crate::intake::{Intake, Token};
+use crate::wake::Wishes;
 
 /// How often a waiting command hears that its request is under way.
 const PROGRESS: Duration = Duration::from_millis(200);
@@ -28,6 +29,9 @@ struct Waiting {
 pub(super) struct Requests {
     waiting: Vec<Waiting>,
     signalled: Option<Stamp>,
+    /// A signal asked for it.
+    reopen: Option<Stamp>,
+    rotate: Option<Stamp>,
 }
 
 impl Requests {
@@ -41,9 +45,16 @@ impl Requests {
         });
     }
 
-    /// A signal or the embedding program sent the sentinel.
-    pub(super) fn stop_by_signal(&mut self) {
-        self.signalled.get_or_insert_with(stamp::now);
+    /// A signal or the embedding program wants something.
+    pub(super) fn signal(&mut self, wishes: Wishes) {
+        let note = |wish: &mut Option<Stamp>, is_there: bool| {
+            if is_there {
+                wish.get_or_insert_with(stamp::now);
+            }
+        };
+        note(&mut self.signalled, wishes.stop || wishes.alone);
+        note(&mut self.reopen, wishes.reopen);
+        note(&mut self.rotate, wishes.rotate);
     }
 
     /// The command went away.
@@ -52,7 +63,10 @@ impl Requests {
     }
 
     pub(super) const fn waits_for_a_round(&self) -> bool {
-        !self.waiting.is_empty() || self.signalled.is_some()
+        !self.waiting.is_empty()
+            || self.signalled.is_some()
+            || self.reopen.is_some()
+            || self.rotate.is_some()
     }
 
     pub(super) fn stop_is_wanted(&self) -> bool {
@@ -91,6 +105,7 @@ impl Drain {
 
     /// Answers what a round with this cut-off answers.
     pub(super) fn answer(&mut self, cutoff: Stamp) {
+        self.heed_signals(cutoff);
         let mut index = 0;
         while index < self.requests.waiting.len() {
             let waiting = &mut self.requests.waiting[index];
@@ -103,7 +118,18 @@ impl Drain {
                     Ok(()) => Reply::Synced { written: self.totals.written },
                     Err(error) => Reply::Failed(format!("can't make the lines durable: {error}")),
                 }),
-                Request::Sync | Request::Stop => None,
+                Request::Rotate if drained => Some(match self.sinks.rotate(&self.checkpoint) {
+                    Ok(logs) => Reply::Rotated { logs },
+                    Err(error) => Reply::Failed(format!("can't rotate: {error}")),
+                }),
+                // Also while a sink fails: the new place may be the way out.
+                Request::Reopen if waiting.arrived <= cutoff || self.trouble.is_some() => {
+                    Some(match self.sinks.reopen(&self.checkpoint) {
+                        Ok(logs) => Reply::Reopened { logs },
+                        Err(error) => Reply::Failed(format!("can't reopen: {error}")),
+                    })
+                }
+                Request::Sync | Request::Stop | Request::Rotate | Request::Reopen => None,
             };
             if let Some(reply) = reply {
                 self.requests.waiting.remove(index);
@@ -118,6 +144,26 @@ impl Drain {
                 self.reply(token, &Reply::Pending { written });
             }
             index += 1;
+        }
+    }
+
+    fn heed_signals(&mut self, cutoff: Stamp) {
+        let is_due = |wish: Option<Stamp>| wish.is_some_and(|arrived| arrived <= cutoff);
+        if is_due(self.requests.rotate) && self.trouble.is_none() {
+            self.requests.rotate = None;
+            match self.sinks.rotate(&self.checkpoint) {
+                Ok(logs) => tracing::info!(logs, "a signal asked for a rotation"),
+                Err(error) => tracing::error!(%error, "a signal asked for a rotation"),
+            }
+        }
+        if is_due(self.requests.reopen)
+            || (self.requests.reopen.is_some() && self.trouble.is_some())
+        {
+            self.requests.reopen = None;
+            match self.sinks.reopen(&self.checkpoint) {
+                Ok(logs) => tracing::info!(logs, "a signal asked to open the files anew"),
+                Err(error) => tracing::error!(%error, "a signal asked to open the files anew"),
+            }
         }
     }
 

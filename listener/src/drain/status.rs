@@ -41,6 +41,12 @@ impl Drain {
                     "filter": sink.filter,
                     "lines": sink.lines,
                     "bytes": sink.bytes,
+                    "rotations": sink.rotations,
+                    "truncations": sink.truncations,
+                    "archives": sink.archives,
+                    "total_bytes": sink.total_bytes,
+                    "total_bytes_max": (sink.total_bytes_max < u64::MAX)
+                        .then_some(sink.total_bytes_max),
                     "error": error,
                 })
             })

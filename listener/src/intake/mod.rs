@@ -16,7 +16,7 @@ pub(crate) mod segments;
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -133,6 +133,12 @@ impl Intake {
             accept_again: None,
             segments: Segments::new(run_dir)?,
         })
+    }
+
+    /// Also wakes when a descriptor is readable.
+    pub(crate) fn wake_by(&self, descriptor: BorrowedFd<'_>) -> io::Result<()> {
+        self.epoll.add(descriptor, EpollEvent::new(EpollFlags::EPOLLIN, TOKEN_WAKE))?;
+        Ok(())
     }
 
     /// Sleeps until somebody has something to say, or until `deadline`.

@@ -1,114 +1,170 @@
-//! A log file: the lines of the current batch, and the bytes behind them on disk.
+//! An open output: the lines of the current batch, and the bytes behind them on disk.
 
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::checkpoint::{Checkpoint, Extent, FileSlot};
+use crate::disk::{Access, Disk, DiskFile, Identity, Meta};
 use crate::faults;
 
 /// An open output with the batch that will be written to it.
 #[derive(Debug)]
-pub(crate) struct LogFile {
+pub(super) struct LogFile {
     path: PathBuf,
-    file: File,
+    file: Box<dyn DiskFile>,
     /// `None` for outputs that can't be cut back: pipes, terminals, devices.
     slot: Option<FileSlot>,
-    identity: (u64, u64),
+    identity: Identity,
+    /// Bytes on disk as far as this listener knows, without the batch.
+    len: u64,
     /// The lines of the current batch.
-    pub(crate) batch: Vec<u8>,
+    pub(super) batch: Vec<u8>,
     /// The bytes of the batch that are written already.
     done: usize,
     unsynced: bool,
     /// Its folder does not know it durably yet.
     is_new: bool,
+    /// How often somebody else cut it.
+    pub(super) truncations: u64,
 }
 
 impl LogFile {
-    /// Opens a file for appending, makes it and its folders if need be, with exactly `mode`.
-    pub(crate) fn open(path: &Path, mode: u32, checkpoint: &mut Checkpoint) -> io::Result<Self> {
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            fs::create_dir_all(folder)?;
-        }
-        let absolute = std::path::absolute(path)?;
-        let created = OpenOptions::new().append(true).create_new(true).mode(mode).open(path);
-        let is_new = created.is_ok();
-        let file = match created {
-            Ok(file) => {
-                // The umask took bits away that were asked for.
-                file.set_permissions(Permissions::from_mode(mode))?;
-                file
-            }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                OpenOptions::new().append(true).open(path)?
-            }
-            Err(error) => return Err(error),
-        };
-        let found = file.metadata()?;
-        let identity = (found.dev(), found.ino());
+    /// Opens a file for appending, makes it and its folders if need be. Tells when it was written
+    /// to last.
+    pub(super) fn open(
+        disk: &dyn Disk,
+        path: &Path,
+        access: Access,
+        checkpoint: &mut Checkpoint,
+    ) -> io::Result<(Self, Meta)> {
+        let opened = open_or_create(disk, path, access)?;
+        let found = opened.file.metadata()?;
         let mut log = Self {
             path: path.to_owned(),
-            file,
+            file: opened.file,
             slot: None,
-            identity,
+            identity: found.identity,
+            len: found.len,
             batch: Vec::new(),
             done: 0,
             unsynced: false,
-            is_new,
+            is_new: opened.is_new,
+            truncations: 0,
         };
-        if found.is_file() {
-            log.slot = Some(checkpoint.add_file(&absolute, identity)?);
-            if ends_inside_of_a_line(path, found.len()) {
-                // Somebody else's torn line must not swallow our first one.
-                log.batch.push(b'\n');
-            }
+        if found.is_file {
+            log.slot = Some(checkpoint.add_file(path, found.identity)?);
+            log.end_a_torn_line(disk);
         }
-        Ok(log)
+        Ok((log, found))
     }
 
     /// Standard output, or another output that is open already.
-    pub(crate) const fn of_stream(file: File) -> Self {
+    pub(super) fn of_stream(file: File) -> Self {
         Self {
             path: PathBuf::new(),
-            file,
+            file: Box::new(file),
             slot: None,
             identity: (0, 0),
+            len: 0,
             batch: Vec::new(),
             done: 0,
             unsynced: false,
             is_new: false,
+            truncations: 0,
         }
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    /// Goes on with whatever its path names now, or with a new file. No batch may be under way.
+    pub(super) fn reopen(
+        &mut self,
+        disk: &dyn Disk,
+        access: Access,
+        checkpoint: &Checkpoint,
+    ) -> io::Result<Meta> {
+        let opened = open_or_create(disk, &self.path, access)?;
+        let found = opened.file.metadata()?;
+        self.replace(opened.file, found, checkpoint);
+        self.is_new = opened.is_new;
+        self.end_a_torn_line(disk);
+        Ok(found)
+    }
+
+    /// Goes on with a file that is open already and stands at its path.
+    pub(super) fn replace(
+        &mut self,
+        file: Box<dyn DiskFile>,
+        found: Meta,
+        checkpoint: &Checkpoint,
+    ) {
+        debug_assert!(self.batch.is_empty(), "a batch belongs to the file it was meant for");
+        self.file = file;
+        self.identity = found.identity;
+        self.len = found.len;
+        self.unsynced = false;
+        self.is_new = true;
+        if let Some(slot) = self.slot {
+            checkpoint.change_file(slot, found.identity);
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Device and inode; zero for streams.
-    pub(crate) const fn identity(&self) -> (u64, u64) {
+    pub(super) const fn identity(&self) -> Identity {
         self.identity
     }
 
+    /// Whether it is a regular file: whether it can be cut, rotated and kept.
+    pub(super) const fn is_regular(&self) -> bool {
+        self.slot.is_some()
+    }
+
+    /// Bytes on disk as far as this listener knows.
+    pub(super) const fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Bytes on disk once the batch is written.
+    pub(super) const fn len_with_batch(&self) -> u64 {
+        self.len + self.batch.len() as u64
+    }
+
     /// Whether a part of the batch goes where nobody can look later.
-    pub(crate) const fn is_unseen(&self) -> bool {
+    pub(super) const fn is_unseen(&self) -> bool {
         self.slot.is_none() && !self.batch.is_empty()
     }
 
+    /// Looks at the file before a batch. Returns whether it still has a name.
+    pub(super) fn look(&mut self) -> io::Result<bool> {
+        if self.slot.is_none() || self.batch.is_empty() {
+            return Ok(true);
+        }
+        // The kernel's word, not our sum: somebody may have cut the file, or added to it.
+        let found = self.file.metadata()?;
+        if found.len < self.len {
+            self.truncations += 1;
+            let (path, lost) = (self.path.display(), self.len - found.len);
+            tracing::warn!(%path, lost, "somebody cut the log; the lines that were there are gone");
+        }
+        self.len = found.len;
+        Ok(found.links > 0)
+    }
+
     /// Where the batch will stand in the file; `None` for streams and empty batches.
-    pub(crate) fn extent(&self) -> io::Result<Option<Extent>> {
-        let Some(file) = self.slot.filter(|_| !self.batch.is_empty()) else { return Ok(None) };
-        // The kernel's word, not our sum: somebody may have truncated the file.
-        let offset = self.file.metadata()?.len();
-        Ok(Some(Extent { file, offset, len: self.batch.len() as u64 }))
+    pub(super) fn extent(&self) -> Option<Extent> {
+        let file = self.slot.filter(|_| !self.batch.is_empty())?;
+        Some(Extent { file, offset: self.len, len: self.batch.len() as u64 })
     }
 
     /// Writes what is left of the batch. After an error the next call goes on where it stopped.
-    pub(crate) fn write_batch(&mut self) -> io::Result<()> {
+    pub(super) fn write_batch(&mut self) -> io::Result<()> {
         while self.done < self.batch.len() {
             let rest = &self.batch[self.done..];
             let cut = faults::cut_write(rest.len());
-            let written = self.file.write(&rest[..cut.unwrap_or(rest.len())]);
+            let written = self.file.append(&rest[..cut.unwrap_or(rest.len())]);
             if cut.is_some() {
                 faults::die_in_write();
             }
@@ -125,9 +181,18 @@ impl LogFile {
         Ok(())
     }
 
+    /// Takes back what was written of the batch, so that it can go elsewhere. A file that can't be
+    /// cut any more keeps it: better twice than never.
+    pub(super) fn take_back(&mut self) {
+        if std::mem::take(&mut self.done) > 0 && self.slot.is_some() {
+            let _ = self.file.set_len(self.len);
+        }
+    }
+
     /// The batch is written and accounted for; returns its bytes.
-    pub(crate) fn finish_batch(&mut self) -> u64 {
+    pub(super) fn finish_batch(&mut self) -> u64 {
         let len = self.batch.len() as u64;
+        self.len += len;
         self.batch.clear();
         // One huge record must not keep its memory for ever.
         self.batch.shrink_to(2 * fleetlog_protocol::limits::BATCH_MAX);
@@ -136,12 +201,11 @@ impl LogFile {
     }
 
     /// Makes what was written durable.
-    pub(crate) fn sync(&mut self) -> io::Result<()> {
+    pub(super) fn sync(&mut self, disk: &dyn Disk) -> io::Result<()> {
         if self.unsynced && self.slot.is_some() {
-            self.file.sync_data()?;
+            self.file.sync()?;
             if std::mem::take(&mut self.is_new) {
-                let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-                File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+                disk.sync_folder(folder_of(&self.path))?;
             }
         }
         self.unsynced = false;
@@ -149,24 +213,46 @@ impl LogFile {
     }
 
     /// Gives the file's place in the checkpoint back. No batch of it may be under way.
-    pub(crate) fn close(self, checkpoint: &Checkpoint) {
+    pub(super) fn close(self, checkpoint: &Checkpoint) {
         if let Some(slot) = self.slot {
             checkpoint.remove_file(slot);
         }
     }
+
+    /// Somebody else's torn line must not swallow our first one. A file that may be written but not
+    /// read keeps its last line as it is.
+    fn end_a_torn_line(&mut self, disk: &dyn Disk) {
+        if self.slot.is_none() || self.len == 0 {
+            return;
+        }
+        let last = || -> io::Result<u8> {
+            let mut byte = [0];
+            disk.read(&self.path, self.len - 1)?.read_exact(&mut byte)?;
+            Ok(byte[0])
+        };
+        if last().is_ok_and(|byte| byte != b'\n') {
+            self.batch.push(b'\n');
+        }
+    }
 }
 
-fn ends_inside_of_a_line(path: &Path, len: u64) -> bool {
-    if len == 0 {
-        return false;
+/// The folder that a path names its file in.
+pub(super) fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+struct Opened {
+    file: Box<dyn DiskFile>,
+    is_new: bool,
+}
+
+fn open_or_create(disk: &dyn Disk, path: &Path, access: Access) -> io::Result<Opened> {
+    disk.make_folder(folder_of(path))?;
+    match disk.create(path, access) {
+        Ok(file) => Ok(Opened { file, is_new: true }),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            Ok(Opened { file: disk.open(path)?, is_new: false })
+        }
+        Err(error) => Err(error),
     }
-    let last_byte = || -> io::Result<u8> {
-        let mut file = File::open(path)?;
-        file.seek(SeekFrom::Start(len - 1))?;
-        let mut byte = [0];
-        file.read_exact(&mut byte)?;
-        Ok(byte[0])
-    };
-    // A file that may be written but not read keeps its last line as it is.
-    last_byte().is_ok_and(|byte| byte != b'\n')
 }

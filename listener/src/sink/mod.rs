@@ -3,25 +3,44 @@
 //! [`Sinks`] formats a record for every sink that wants it into that sink's batch, and writes
 //! the batches under one intent of the checkpoint. A write that fails keeps its place: the same
 //! batch goes on when the disk allows it again, and nothing is taken from the queues meanwhile.
+//!
+//! The rooms: `path` says which file, `file` is one open output with its batch, `log` adds the
+//! archives and the rotation between both, with the `period` of the clock that ends a file;
+//! `archives`, `retention` and `packing` are what happens to old files, `pack` the thread that
+//! compresses; `latest` is the link, `watch` notices what others do to the folders, and `care`
+//! calls all of them between two batches.
 
+mod archives;
+mod care;
 mod file;
+mod latest;
+mod log;
+mod opening;
+mod pack;
+mod packing;
 mod path;
+mod period;
+mod retention;
+#[cfg(test)]
+mod simulation;
+mod watch;
 
 use std::collections::HashMap;
-use std::fs::{self, File};
 use std::io;
-use std::os::fd::AsFd as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use fleetlog_protocol::Level;
 use fleetlog_protocol::limits::BATCH_MAX;
 
 use crate::checkpoint::{Advance, Checkpoint};
+use crate::disk::SharedDisk;
 use crate::faults::{self, Point};
 use crate::format::{Formatter, Line};
 use crate::options::{Options, SinkOptions, SinkTarget, Sync};
-use file::LogFile;
+use crate::wake::WakeHandle;
+use care::Care;
+use log::{Log, Rules};
 pub(crate) use path::PathTemplate;
 
 /// A set of sinks, one bit each.
@@ -32,6 +51,9 @@ pub(crate) const SINKS_MAX: usize = 64;
 
 /// Files of workers that are kept open beyond the batch that used them.
 const OPEN_FILES_MAX: usize = 256;
+
+/// Bytes of the listener's own lines that are written about a worker at one time.
+const NOTICES_MAX: usize = 4096;
 
 /// An output that failed.
 #[derive(Debug, thiserror::Error)]
@@ -49,36 +71,38 @@ impl SinkError {
     pub fn is_closed(&self) -> bool {
         self.source.kind() == io::ErrorKind::BrokenPipe
     }
-
-    /// Whether another path in the same place could be opened.
-    fn is_the_names_fault(&self) -> bool {
-        matches!(
-            self.source.kind(),
-            io::ErrorKind::InvalidFilename
-                | io::ErrorKind::IsADirectory
-                | io::ErrorKind::NotADirectory
-                | io::ErrorKind::AlreadyExists
-        )
-    }
 }
 
 #[derive(Debug)]
 struct Sink {
     options: SinkOptions,
+    rules: Rules,
     formatter: Formatter,
     template: PathTemplate,
     /// The file of all workers, where they do not have one each.
-    shared: Option<LogFile>,
+    shared: Option<Log>,
     /// The files of single workers.
     files: HashMap<PathBuf, OpenFile>,
     lines: u64,
     bytes: u64,
+    rotations: u64,
+    /// What closed files of workers had of those.
+    truncations: u64,
 }
 
 #[derive(Debug)]
 struct OpenFile {
-    log: LogFile,
+    log: Log,
     used: bool,
+}
+
+/// Whether a record went into the batches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Appended {
+    /// It is there.
+    Taken,
+    /// A file must be rotated before it: commit, and try again.
+    Full,
 }
 
 /// The state of one sink, for `status`.
@@ -89,11 +113,19 @@ pub(crate) struct SinkStatus {
     pub(crate) filter: String,
     pub(crate) lines: u64,
     pub(crate) bytes: u64,
+    pub(crate) rotations: u64,
+    pub(crate) truncations: u64,
+    /// Archives of the open files, and the bytes of all files together.
+    pub(crate) archives: usize,
+    pub(crate) total_bytes: u64,
+    /// The bound of those bytes, for one log; `u64::MAX` = none.
+    pub(crate) total_bytes_max: u64,
 }
 
 /// All sinks of a listener and the batch that is being collected for them.
 #[derive(Debug)]
 pub(crate) struct Sinks {
+    disk: SharedDisk,
     sinks: Vec<Sink>,
     /// Those with a file for each worker.
     per_worker: SinkMask,
@@ -102,41 +134,41 @@ pub(crate) struct Sinks {
     buffered: usize,
     /// Files of workers that were opened for the batch.
     opened: usize,
+    /// A log has no room for the next record.
+    full: bool,
     writing: bool,
+    care: Care,
 }
 
 impl Sinks {
-    /// Opens every sink whose path is known already.
-    pub(crate) fn open(options: &Options, checkpoint: &mut Checkpoint) -> Result<Self, SinkError> {
+    /// Opens every sink whose path is known already. Without a handle to wake the drain by, what is
+    /// done beside it is done when it is asked for.
+    pub(crate) fn open(
+        options: &Options,
+        disk: SharedDisk,
+        wake: Option<WakeHandle>,
+        checkpoint: &mut Checkpoint,
+    ) -> Result<Self, SinkError> {
         let mut sinks = Self {
+            care: Care::new(SharedDisk::clone(&disk), wake),
+            disk,
             sinks: Vec::new(),
             per_worker: 0,
             sync: options.sync,
             last_sync: Instant::now(),
             buffered: 0,
             opened: 0,
+            full: false,
             writing: false,
         };
         for options in &options.sinks {
-            let template = match &options.target {
-                SinkTarget::Stdout => PathTemplate::new("-".as_ref()),
-                SinkTarget::File(path) => PathTemplate::new(path),
-            };
-            sinks.sinks.push(Sink {
-                formatter: Formatter::new(&options.format),
-                options: options.clone(),
-                template,
-                shared: None,
-                files: HashMap::new(),
-                lines: 0,
-                bytes: 0,
-            });
+            sinks.sinks.push(Sink::new(options));
         }
         for index in 0..sinks.sinks.len() {
             if sinks.sinks[index].template.is_per_worker() {
                 sinks.per_worker |= 1 << index;
             } else {
-                sinks.open_file(index, "", 0, checkpoint)?;
+                sinks.open_shared(index, checkpoint)?;
             }
         }
         Ok(sinks)
@@ -163,32 +195,96 @@ impl Sinks {
     ) -> Result<(), SinkError> {
         let mut left = mask & self.per_worker;
         while left != 0 {
-            self.open_file(left.trailing_zeros() as usize, worker, pid, checkpoint)?;
+            let index = left.trailing_zeros() as usize;
+            self.open_for_worker(index, worker, pid, checkpoint)?;
             left &= left - 1;
         }
         Ok(())
     }
 
-    /// Adds a record's line to the batch of every sink of the mask. The files were prepared.
-    pub(crate) fn append(&mut self, mask: SinkMask, line: &Line<'_>) {
+    /// Adds a record's line to the batch of every sink of the mask, or to none. The files were
+    /// prepared.
+    pub(crate) fn append(&mut self, mask: SinkMask, line: &Line<'_>) -> Appended {
         debug_assert!(!self.writing, "a batch that is being written is closed");
-        for (index, sink) in self.sinks.iter_mut().enumerate() {
+        let mut added = 0;
+        for index in 0..self.sinks.len() {
             if mask & 1 << index == 0 {
                 continue;
             }
-            let batch = match &mut sink.shared {
-                Some(log) => &mut log.batch,
-                None => {
-                    let path = sink.template.expand(line.worker, line.pid);
-                    let Some(file) = sink.files.get_mut(&path) else { continue };
-                    file.used = true;
-                    &mut file.log.batch
-                }
+            let sink = &mut self.sinks[index];
+            let Some(log) = log_of(&mut sink.shared, &mut sink.files, &sink.template, line) else {
+                continue;
             };
-            let before = batch.len();
-            sink.formatter.write(line, batch);
+            let before = log.file.batch.len();
+            sink.formatter.write(line, &mut log.file.batch);
+            let len = log.file.batch.len() - before;
+            if !log.has_room(before, len, line.time) {
+                log.file.batch.truncate(before);
+                self.full = true;
+                self.take_out(mask, index, line);
+                return Appended::Full;
+            }
             sink.lines += 1;
-            self.buffered += batch.len() - before;
+            added += len;
+        }
+        self.buffered += added;
+        Appended::Taken
+    }
+
+    /// Takes a line back out of the batches of the first sinks of a mask.
+    fn take_out(&mut self, mask: SinkMask, end: usize, line: &Line<'_>) {
+        for index in (0..end).filter(|index| mask & 1 << index != 0) {
+            let sink = &mut self.sinks[index];
+            let log = log_of(&mut sink.shared, &mut sink.files, &sink.template, line);
+            if let Some(log) = log {
+                let batch = &mut log.file.batch;
+                let before = batch[..batch.len() - 1].iter().rposition(|byte| *byte == b'\n');
+                batch.truncate(before.map_or(0, |newline| newline + 1));
+                sink.lines -= 1;
+            }
+        }
+    }
+
+    /// Whether the listener's own lines about a worker can go into the batches as they are; if not,
+    /// a [`commit`](Self::commit) rotates first.
+    pub(crate) fn has_room_for_notices(
+        &mut self,
+        mask: SinkMask,
+        worker: &str,
+        pid: u32,
+        time: u64,
+    ) -> bool {
+        let mut has_room = true;
+        for (index, sink) in self.sinks.iter_mut().enumerate() {
+            let log = match &mut sink.shared {
+                _ if mask & 1 << index == 0 => continue,
+                Some(log) => log,
+                None => match sink.files.get_mut(&sink.template.expand(worker, pid)) {
+                    Some(file) => &mut file.log,
+                    None => continue,
+                },
+            };
+            has_room &= log.has_room(log.file.batch.len(), NOTICES_MAX, time);
+        }
+        self.full |= !has_room;
+        has_room
+    }
+
+    /// Adds a line that must not wait: its room was asked for.
+    pub(crate) fn append_notice(&mut self, mask: SinkMask, line: &Line<'_>) {
+        if self.append(mask, line) == Appended::Taken {
+            return;
+        }
+        // Longer than any of ours should be: a file that is a little too long beats a line that is
+        // missing.
+        for (index, sink) in self.sinks.iter_mut().enumerate() {
+            let log = log_of(&mut sink.shared, &mut sink.files, &sink.template, line);
+            if let Some(log) = log.filter(|_| mask & 1 << index != 0) {
+                let before = log.file.batch.len();
+                sink.formatter.write(line, &mut log.file.batch);
+                self.buffered += log.file.batch.len() - before;
+                sink.lines += 1;
+            }
         }
     }
 
@@ -197,9 +293,10 @@ impl Sinks {
         self.writing
     }
 
-    /// Whether the batch should be written before it grows: in bytes, or in open files.
+    /// Whether the batch should be written before it grows: in bytes, or in open files; or because
+    /// a file is to be rotated.
     pub(crate) const fn is_full(&self) -> bool {
-        self.buffered >= BATCH_MAX || self.opened >= OPEN_FILES_MAX
+        self.full || self.buffered >= BATCH_MAX || self.opened >= OPEN_FILES_MAX
     }
 
     /// The bytes of the batch so far.
@@ -215,20 +312,13 @@ impl Sinks {
         advances: &[Advance],
     ) -> Result<(), SinkError> {
         if !self.writing {
-            faults::reach(Point::BeforeIntent);
-            let (mut extents, mut unseen) = (Vec::new(), false);
-            for log in self.sinks.iter().flat_map(Sink::logs) {
-                unseen |= log.is_unseen();
-                let extent = log.extent().map_err(|source| failed(log, source))?;
-                extents.extend(extent);
-            }
-            checkpoint.open_intent(&extents, advances, unseen);
-            faults::reach(Point::AfterIntent);
-            self.writing = true;
+            self.open_intent(checkpoint, advances)?;
         }
-        for log in self.sinks.iter_mut().flat_map(Sink::logs_mut) {
-            if let Err(source) = log.write_batch() {
-                return Err(failed(log, source));
+        for sink in &mut self.sinks {
+            for log in logs_mut(&mut sink.shared, &mut sink.files) {
+                if let Err(source) = log.file.write_batch() {
+                    return Err(failed(&sink.options, log, source));
+                }
             }
         }
         if self.sync == Sync::Always {
@@ -243,10 +333,45 @@ impl Sinks {
         self.buffered = 0;
         self.opened = 0;
         for sink in &mut self.sinks {
-            sink.bytes += sink.logs_mut().map(LogFile::finish_batch).sum::<u64>();
+            for log in logs_mut(&mut sink.shared, &mut sink.files) {
+                sink.bytes += log.file.finish_batch();
+            }
         }
+        self.care.note_news();
         self.close_idle(checkpoint);
         Ok(())
+    }
+
+    fn open_intent(
+        &mut self,
+        checkpoint: &Checkpoint,
+        advances: &[Advance],
+    ) -> Result<(), SinkError> {
+        faults::reach(Point::BeforeIntent);
+        let (mut extents, mut unseen) = (Vec::new(), false);
+        for sink in &mut self.sinks {
+            for log in logs_mut(&mut sink.shared, &mut sink.files) {
+                let ready = ready_for_batch(log, checkpoint);
+                ready.map_err(|source| failed(&sink.options, log, source))?;
+                unseen |= log.file.is_unseen();
+                extents.extend(log.file.extent());
+            }
+        }
+        checkpoint.open_intent(&extents, advances, unseen);
+        faults::reach(Point::AfterIntent);
+        self.writing = true;
+        Ok(())
+    }
+
+    /// Lets go of a batch that is half written: it is taken back and can go elsewhere. The queues
+    /// have not moved.
+    fn take_back(&mut self, checkpoint: &Checkpoint) {
+        if std::mem::take(&mut self.writing) {
+            for log in self.logs_mut() {
+                log.file.take_back();
+            }
+            checkpoint.clear_intent();
+        }
     }
 
     /// When [`sync_if_due`](Self::sync_if_due) wants to be called next.
@@ -268,9 +393,11 @@ impl Sinks {
     /// Makes every written line durable.
     pub(crate) fn sync_all(&mut self) -> Result<(), SinkError> {
         self.last_sync = Instant::now();
-        for log in self.sinks.iter_mut().flat_map(Sink::logs_mut) {
-            if let Err(source) = log.sync() {
-                return Err(failed(log, source));
+        for sink in &mut self.sinks {
+            for log in logs_mut(&mut sink.shared, &mut sink.files) {
+                if let Err(source) = log.sync() {
+                    return Err(failed(&sink.options, log, source));
+                }
             }
         }
         Ok(())
@@ -278,150 +405,104 @@ impl Sinks {
 
     /// The state of every sink.
     pub(crate) fn status(&self) -> Vec<SinkStatus> {
-        self.sinks
-            .iter()
-            .map(|sink| SinkStatus {
-                target: sink.target_text(),
-                format: sink.options.format.to_string(),
-                filter: sink.options.filter.to_string(),
-                lines: sink.lines,
-                bytes: sink.bytes,
-            })
-            .collect()
+        self.sinks.iter().map(Sink::status).collect()
     }
 
-    fn open_file(
-        &mut self,
-        index: usize,
-        worker: &str,
-        pid: u32,
-        checkpoint: &mut Checkpoint,
-    ) -> Result<(), SinkError> {
-        let sink = &self.sinks[index];
-        let path = sink.template.expand(worker, pid);
-        if sink.files.contains_key(&path) {
-            return Ok(());
-        }
-        let per_worker = sink.template.is_per_worker();
-        let log = if per_worker {
-            self.open_for_worker(index, worker, pid, checkpoint)?
-        } else {
-            self.open_log(index, &path, checkpoint)?
-        };
-        if self.is_open(&log) {
-            let error = failed(&log, io::Error::other("two sinks name this file: name it once"));
-            log.close(checkpoint);
-            return Err(error);
-        }
-        let sink = &mut self.sinks[index];
-        if per_worker {
-            sink.files.insert(path, OpenFile { log, used: true });
-            self.opened += 1;
-        } else {
-            sink.shared = Some(log);
-        }
-        Ok(())
-    }
-
-    /// Opens a worker's file. A worker chooses its name, so a name that leads to another log, to
-    /// a folder, or to nothing that a file can be called must not fail the sink for all the
-    /// others: the worker then gets the next best name.
-    fn open_for_worker(
-        &self,
-        index: usize,
-        worker: &str,
-        pid: u32,
-        checkpoint: &mut Checkpoint,
-    ) -> Result<LogFile, SinkError> {
-        let template = &self.sinks[index].template;
-        let next_best = [format!("{worker}_"), format!("{worker}__"), format!("_{pid}")];
-        for name in [worker].into_iter().chain(next_best.iter().map(String::as_str)) {
-            let path = template.expand(name, pid);
-            if fs::metadata(&path).is_ok_and(|found| !found.is_file()) {
-                continue;
-            }
-            match self.open_log(index, &path, checkpoint) {
-                Ok(log) if self.is_open(&log) => log.close(checkpoint),
-                Err(error) if error.is_the_names_fault() => {}
-                opened => return opened,
-            }
-        }
-        self.open_log(index, &template.expand(worker, pid), checkpoint)
-    }
-
-    fn open_log(
-        &self,
-        index: usize,
-        path: &Path,
-        checkpoint: &mut Checkpoint,
-    ) -> Result<LogFile, SinkError> {
-        let sink = &self.sinks[index];
-        let log = match sink.options.target {
-            SinkTarget::Stdout => io::stdout()
-                .as_fd()
-                .try_clone_to_owned()
-                .map(|descriptor| LogFile::of_stream(File::from(descriptor))),
-            SinkTarget::File(_) => LogFile::open(path, sink.options.file_mode, checkpoint),
-        };
-        log.map_err(|source| SinkError {
-            target: match sink.options.target {
-                SinkTarget::Stdout => sink.target_text(),
-                SinkTarget::File(_) => path.display().to_string(),
-            },
-            source,
-        })
-    }
-
-    /// Whether some sink writes to the same file already.
-    fn is_open(&self, log: &LogFile) -> bool {
-        log.identity() != (0, 0)
-            && self
-                .sinks
-                .iter()
-                .flat_map(Sink::logs)
-                .any(|other| other.identity() == log.identity())
-    }
-
-    /// Files of workers that logged nothing lately are closed, so that a fleet of short-lived
-    /// workers does not run out of descriptors.
-    fn close_idle(&mut self, checkpoint: &Checkpoint) {
-        for sink in &mut self.sinks {
-            if sink.files.len() > OPEN_FILES_MAX {
-                let idle = sink.files.extract_if(|_, file| !file.used);
-                for (_, mut file) in idle {
-                    let _ = file.log.sync();
-                    file.log.close(checkpoint);
-                }
-            }
-            for file in sink.files.values_mut() {
-                file.used = false;
-            }
-        }
+    fn logs_mut(&mut self) -> impl Iterator<Item = &mut Log> {
+        self.sinks.iter_mut().flat_map(|sink| logs_mut(&mut sink.shared, &mut sink.files))
     }
 }
 
 impl Sink {
-    fn logs(&self) -> impl Iterator<Item = &LogFile> {
+    fn new(options: &SinkOptions) -> Self {
+        let template = match &options.target {
+            SinkTarget::Stdout => PathTemplate::new("-".as_ref()),
+            SinkTarget::File(path) => PathTemplate::new(path),
+        };
+        Self {
+            formatter: Formatter::new(&options.format),
+            rules: Rules::new(options),
+            options: options.clone(),
+            template,
+            shared: None,
+            files: HashMap::new(),
+            lines: 0,
+            bytes: 0,
+            rotations: 0,
+            truncations: 0,
+        }
+    }
+
+    fn logs(&self) -> impl Iterator<Item = &Log> {
         self.shared.iter().chain(self.files.values().map(|file| &file.log))
     }
 
-    fn logs_mut(&mut self) -> impl Iterator<Item = &mut LogFile> {
-        self.shared.iter_mut().chain(self.files.values_mut().map(|file| &mut file.log))
-    }
-
-    fn target_text(&self) -> String {
-        match &self.options.target {
-            SinkTarget::Stdout => "standard output".to_owned(),
-            SinkTarget::File(path) => path.display().to_string(),
+    fn status(&self) -> SinkStatus {
+        let archives = || self.logs().filter_map(|log| log.archives.as_ref());
+        let current: u64 = self.logs().map(|log| log.file.len()).sum();
+        SinkStatus {
+            target: target_text(&self.options),
+            format: self.options.format.to_string(),
+            filter: self.options.filter.to_string(),
+            lines: self.lines,
+            bytes: self.bytes,
+            rotations: self.rotations,
+            truncations: self.truncations
+                + self.logs().map(|log| log.file.truncations).sum::<u64>(),
+            archives: archives().map(archives::Archives::len).sum(),
+            total_bytes: current + archives().map(archives::Archives::bytes).sum::<u64>(),
+            total_bytes_max: self.rules.total_size_max,
         }
     }
 }
 
-fn failed(log: &LogFile, source: io::Error) -> SinkError {
-    let target = if log.path().as_os_str().is_empty() {
-        "standard output".to_owned()
-    } else {
-        log.path().display().to_string()
+/// Looks at a log before its batch: it must still have a name, and the bytes must have room.
+fn ready_for_batch(log: &mut Log, checkpoint: &Checkpoint) -> io::Result<()> {
+    if !log.file.look()? {
+        log.reopen_with_batch(checkpoint)?;
+    }
+    if log.file.batch.is_empty() { Ok(()) } else { log.keep_total() }
+}
+
+fn log_of<'s>(
+    shared: &'s mut Option<Log>,
+    files: &'s mut HashMap<PathBuf, OpenFile>,
+    template: &PathTemplate,
+    line: &Line<'_>,
+) -> Option<&'s mut Log> {
+    match shared {
+        Some(log) => Some(log),
+        None => {
+            let file = files.get_mut(&template.expand(line.worker, line.pid))?;
+            file.used = true;
+            Some(&mut file.log)
+        }
+    }
+}
+
+fn logs_mut<'s>(
+    shared: &'s mut Option<Log>,
+    files: &'s mut HashMap<PathBuf, OpenFile>,
+) -> impl Iterator<Item = &'s mut Log> {
+    shared.iter_mut().chain(files.values_mut().map(|file| &mut file.log))
+}
+
+fn target_text(options: &SinkOptions) -> String {
+    match &options.target {
+        SinkTarget::Stdout => "standard output".to_owned(),
+        SinkTarget::File(path) => path.display().to_string(),
+    }
+}
+
+/// An error of a sink's one file has the sink's own words, that of a worker's file names the file.
+fn failed(options: &SinkOptions, log: &Log, source: io::Error) -> SinkError {
+    let is_shared = match &options.target {
+        SinkTarget::Stdout => true,
+        SinkTarget::File(path) => !PathTemplate::new(path).is_per_worker(),
+    };
+    let target = match is_shared {
+        true => target_text(options),
+        false => log.file.path().display().to_string(),
     };
     SinkError { target, source }
 }

@@ -12,6 +12,10 @@ pub enum Request {
     Sync,
     /// Tell the state of the fleet.
     Status,
+    /// Drain what was logged before it, then make every log's file an archive and begin another.
+    Rotate,
+    /// Drain what was logged before it, then go on with the files that the paths name now.
+    Reopen,
 }
 
 impl Request {
@@ -21,6 +25,8 @@ impl Request {
             Self::Stop => 1,
             Self::Sync => 2,
             Self::Status => 3,
+            Self::Rotate => 4,
+            Self::Reopen => 5,
         });
     }
 
@@ -34,6 +40,8 @@ impl Request {
             1 => Self::Stop,
             2 => Self::Sync,
             3 => Self::Status,
+            4 => Self::Rotate,
+            5 => Self::Reopen,
             found => return Err(DecodeError::Unknown { what: "request", found }),
         };
         cursor.end("a request")?;
@@ -61,6 +69,16 @@ pub enum Reply {
     Status(String),
     /// The request failed; the text says why.
     Failed(String),
+    /// What was logged before the request is in the archives.
+    Rotated {
+        /// Logs that were rotated; those that were empty are not among them.
+        logs: u64,
+    },
+    /// Every log is written where its path says.
+    Reopened {
+        /// Logs whose files were opened anew; the others were in their places.
+        logs: u64,
+    },
 }
 
 impl Reply {
@@ -87,6 +105,14 @@ impl Reply {
                 out.push(5);
                 out.extend_from_slice(why.as_bytes());
             }
+            Self::Rotated { logs } => {
+                out.push(6);
+                out.extend_from_slice(&logs.to_le_bytes());
+            }
+            Self::Reopened { logs } => {
+                out.push(7);
+                out.extend_from_slice(&logs.to_le_bytes());
+            }
         }
     }
 
@@ -110,6 +136,16 @@ impl Reply {
             }
             4 => Ok(Self::Status(cursor.text(cursor.rest().len(), "a status")?.to_owned())),
             5 => Ok(Self::Failed(cursor.text(cursor.rest().len(), "a failure")?.to_owned())),
+            6 => {
+                let logs = cursor.u64("a log count")?;
+                cursor.end("a reply")?;
+                Ok(Self::Rotated { logs })
+            }
+            7 => {
+                let logs = cursor.u64("a log count")?;
+                cursor.end("a reply")?;
+                Ok(Self::Reopened { logs })
+            }
             found => Err(DecodeError::Unknown { what: "reply", found }),
         }
     }

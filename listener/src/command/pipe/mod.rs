@@ -1,7 +1,5 @@
 //! `fleetlog pipe`: a worker whose records are the lines of its standard input.
 
-mod lines;
-
 use std::io;
 use std::os::fd::AsFd as _;
 use std::path::Path;
@@ -20,10 +18,10 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::exit::{Code, Failure};
 use super::flags::{Common, examples};
+use super::lines::Lines;
 use super::screen::Screen;
 use super::table::{count, span, things};
 use crate::config;
-use lines::Lines;
 
 /// While the listener owes acknowledgements, its answers are heard this often (in milliseconds).
 const HEARING: u16 = 20;
@@ -60,7 +58,8 @@ pub(super) struct Pipe {
     timeout: Duration,
 }
 
-fn level() -> impl clap::builder::TypedValueParser<Value = Level> {
+/// Reads a level's name.
+pub(super) fn level() -> impl clap::builder::TypedValueParser<Value = Level> {
     PossibleValuesParser::new(["error", "warn", "info", "debug", "trace"])
         .try_map(|text| text.parse::<Level>())
 }

@@ -1,0 +1,390 @@
+//! A log: its current file, its archives, and what moves one to the other.
+//!
+//! A rotation never happens inside of a batch, so that it never has to be undone together with
+//! one. It has two named steps behind which a kill may strike, and either is told from the names
+//! that it leaves:
+//!
+//! ```text
+//!   Whole     apps.log                           nothing to do
+//!     | link
+//!   Linked    apps.log = apps.<time>.log         one file of two names: a start takes the
+//!     | create, rename over apps.log             second one away again
+//!   Turned    apps.log, apps.<time>.log          done
+//! ```
+//!
+//! `apps.log` is there at every instant, so that whoever follows it, or a link to it, never meets
+//! nothing. Where a file system has no second names the file is renamed first, and a start makes
+//! the missing one.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::archive::ArchiveKey;
+use crate::checkpoint::Checkpoint;
+use crate::disk::{Access, Disk, Meta, SharedDisk};
+use crate::faults::{self, Point};
+use crate::options::{Compression, Keeping, SinkOptions};
+
+use super::archives::{Archives, gone};
+use super::file::LogFile;
+use super::period::{Calendar, Window};
+
+/// What the name of the next current file ends with until it takes the place of the old one.
+const NEXT: &str = ".fleetlog-next";
+
+/// How long a rotation that is not permitted is left alone. The log grows meanwhile: a folder that
+/// can't be written to must not cost a line.
+const REFUSED_PAUSE: Duration = Duration::from_secs(60);
+
+/// How often another archive's name is tried, where somebody else took it.
+const NAMES_TRIED: usize = 100;
+
+/// How a log's files are kept: the options, and what is made of them once.
+#[derive(Clone, Debug)]
+pub(super) struct Rules {
+    pub(super) keeping: Keeping,
+    pub(super) access: Access,
+    calendar: Option<Calendar>,
+    file_size_max: u64,
+    pub(super) total_size_max: u64,
+}
+
+impl Rules {
+    pub(super) fn new(options: &SinkOptions) -> Self {
+        let keeping = options.keeping.clone();
+        Self {
+            calendar: keeping.rotation.map(|period| Calendar::new(period, keeping.timezone)),
+            access: Access { mode: options.file_mode, owner: None, group: options.file_group },
+            file_size_max: keeping.file_size_max(),
+            total_size_max: keeping.total_size_max(),
+            keeping,
+        }
+    }
+}
+
+/// How far a rotation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// None is under way.
+    Whole,
+    /// The file has its archive's name; what comes next failed and is tried again.
+    Linked(ArchiveKey),
+}
+
+/// One log.
+#[derive(Debug)]
+pub(super) struct Log {
+    disk: SharedDisk,
+    rules: Rules,
+    pub(super) file: LogFile,
+    /// `None` for what is no regular file and is never rotated.
+    pub(super) archives: Option<Archives>,
+    /// The period in which the file was begun; `None` = the clock does not rotate it.
+    window: Option<Window>,
+    turn: Turn,
+    /// The next line belongs into another file.
+    wants_turn: bool,
+    /// When a rotation that was not permitted is tried again.
+    refused_until: Option<u64>,
+}
+
+impl Log {
+    /// Opens a log and finishes what a killed listener left of it.
+    pub(super) fn open(
+        disk: SharedDisk,
+        path: &Path,
+        rules: &Rules,
+        checkpoint: &mut Checkpoint,
+    ) -> io::Result<Self> {
+        let path = resolved(&*disk, path)?;
+        let next = next_path(&path);
+        gone(disk.unlink(&next))?;
+        let (file, found) = LogFile::open(&*disk, &path, rules.access, checkpoint)?;
+        let archives = match found.is_file {
+            true => Some(Archives::load(&*disk, &path, found.identity)?),
+            false => None,
+        };
+        let mut log = Self {
+            disk,
+            rules: rules.clone(),
+            file,
+            archives,
+            window: None,
+            turn: Turn::Whole,
+            wants_turn: false,
+            refused_until: None,
+        };
+        log.begin_window(&found);
+        Ok(log)
+    }
+
+    /// Standard output, which is written to and nothing else.
+    pub(super) fn of_stream(disk: SharedDisk, file: LogFile, rules: &Rules) -> Self {
+        Self {
+            disk,
+            rules: rules.clone(),
+            file,
+            archives: None,
+            window: None,
+            turn: Turn::Whole,
+            wants_turn: false,
+            refused_until: None,
+        }
+    }
+
+    /// What was written before the period began belongs into the archive of an earlier one.
+    fn begin_window(&mut self, found: &Meta) {
+        let calendar = self.rules.calendar.as_ref().filter(|_| found.is_file);
+        let begun = if found.len > 0 { found.modified } else { self.disk.now() };
+        self.window = calendar.map(|calendar| calendar.window(begun));
+    }
+
+    /// Whether a line of so many bytes, logged at `time`, may still go into this file. If not, the
+    /// log wants a [`turn`](Self::turn).
+    #[inline]
+    pub(super) fn has_room(&mut self, before: usize, line: usize, time: u64) -> bool {
+        let len = self.file.len() + before as u64;
+        if self.archives.is_none() {
+            return true;
+        }
+        if len == 0 {
+            // The first line of a file begins its period.
+            if let Some(calendar) = &self.rules.calendar {
+                self.window = Some(calendar.window(time));
+            }
+            return true;
+        }
+        let is_over = self.window.is_some_and(|window| time >= window.end);
+        if len + line as u64 <= self.rules.file_size_max && !is_over {
+            return true;
+        }
+        if self.refused_until.is_some_and(|until| self.disk.now() < until) {
+            return true;
+        }
+        self.wants_turn = true;
+        false
+    }
+
+    pub(super) const fn wants_turn(&self) -> bool {
+        self.wants_turn
+    }
+
+    /// The period is over, whether somebody logs or not.
+    pub(super) fn look_at_clock(&mut self, now: u64) {
+        let Some(window) = self.window else { return };
+        let Some(calendar) = &self.rules.calendar else { return };
+        if now < window.start || self.file.len() == 0 {
+            // The clock was set back, or nothing is there that could belong to an earlier period.
+            self.window = Some(calendar.window(now));
+        } else if now >= window.end && self.refused_until.is_none_or(|until| now >= until) {
+            self.wants_turn = true;
+        }
+    }
+
+    /// When the clock has something to do for this log, in nanoseconds since the Unix epoch.
+    pub(super) fn due(&self) -> Option<u64> {
+        let turn = self
+            .window
+            .filter(|_| self.file.len() > 0)
+            .map(|window| window.end.max(self.refused_until.unwrap_or(0)));
+        let oldest = self.archives.as_ref().and_then(Archives::oldest);
+        let expiry = oldest.zip(self.rules.keeping.max_age).map(|(key, age)| expires(key, age));
+        turn.into_iter().chain(expiry).min()
+    }
+
+    /// Rotates if the next line belongs into another file. No batch may be under way.
+    pub(super) fn turn_if_wanted(&mut self, checkpoint: &Checkpoint) -> io::Result<()> {
+        if self.wants_turn {
+            self.turn(checkpoint)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the current file an archive and begins another one. Returns whether there was
+    /// anything to archive. Where the folder does not permit it, the log grows on and says so.
+    pub(super) fn turn(&mut self, checkpoint: &Checkpoint) -> io::Result<bool> {
+        match self.try_turn(checkpoint) {
+            Ok(turned) => {
+                self.wants_turn = false;
+                self.refused_until = None;
+                Ok(turned)
+            }
+            Err(error) if is_refusal(&error) => {
+                if self.refused_until.is_none() {
+                    let path = self.file.path().display();
+                    tracing::error!(
+                        %path, %error,
+                        "the log can't be rotated and grows on: its folder must be writable for \
+                         this user"
+                    );
+                }
+                let pause = u64::try_from(REFUSED_PAUSE.as_nanos()).unwrap_or(u64::MAX);
+                self.refused_until = Some(self.disk.now().saturating_add(pause));
+                self.wants_turn = false;
+                Err(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn try_turn(&mut self, checkpoint: &Checkpoint) -> io::Result<bool> {
+        if self.archives.is_none() || self.file.len() == 0 {
+            self.begin_now();
+            return Ok(false);
+        }
+        // Its file is let go of here, and nobody else will sync it.
+        self.file.sync(&*self.disk)?;
+        let key = match self.turn {
+            Turn::Linked(key) => key,
+            Turn::Whole => match self.name_archive()? {
+                Some(key) => key,
+                // Somebody moved the file away, who takes care of it now.
+                None => {
+                    self.reopen(checkpoint)?;
+                    return Ok(false);
+                }
+            },
+        };
+        self.turn = Turn::Linked(key);
+        faults::reach(Point::AfterLink);
+        let next = next_path(self.file.path());
+        gone(self.disk.unlink(&next))?;
+        let file = self.disk.create(&next, self.rules.access)?;
+        let found = file.metadata()?;
+        faults::reach(Point::AfterNext);
+        self.disk.rename(&next, self.file.path())?;
+        let len = self.file.len();
+        self.file.replace(file, found, checkpoint);
+        if let Some(archives) = &mut self.archives {
+            archives.add(key, len);
+        }
+        self.turn = Turn::Whole;
+        faults::reach(Point::AfterTurn);
+        self.begin_now();
+        Ok(true)
+    }
+
+    fn begin_now(&mut self) {
+        let now = self.disk.now();
+        self.window = self.rules.calendar.as_ref().map(|calendar| calendar.window(now));
+    }
+
+    /// Gives the current file its archive's name as a second one. `None` = the path names another
+    /// file, or nothing.
+    fn name_archive(&self) -> io::Result<Option<ArchiveKey>> {
+        let Some(archives) = &self.archives else { return Ok(None) };
+        let (path, identity) = (self.file.path(), self.file.identity());
+        let is_ours = |path: &Path| match self.disk.metadata(path) {
+            Ok(found) => Ok(found.identity == identity),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        };
+        if !is_ours(path)? {
+            return Ok(None);
+        }
+        let mut last = archives.last_key();
+        for _ in 0..NAMES_TRIED {
+            let key = ArchiveKey::next(self.disk.now(), last);
+            let archive = archives.path(key, Compression::None);
+            last = Some(key);
+            match self.disk.link(path, &archive) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                Err(error) if has_no_links(&error) => match self.disk.rename_new(path, &archive) {
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                    renamed => renamed?,
+                },
+                Err(error) => return Err(error),
+            }
+            if is_ours(&archive)? {
+                return Ok(Some(key));
+            }
+            // In that instant somebody put another file there, and it is theirs.
+            self.disk.unlink(&archive)?;
+            return Ok(None);
+        }
+        Err(io::Error::new(io::ErrorKind::AlreadyExists, "every name for the archive is taken"))
+    }
+
+    /// Whether the path still names the file that is written to.
+    pub(super) fn is_moved(&self) -> bool {
+        self.archives.is_some()
+            && self
+                .disk
+                .metadata(self.file.path())
+                .map_or(true, |found| found.identity != self.file.identity())
+    }
+
+    /// Goes on with the file that the path names now, or with a new one. No batch may be under way.
+    pub(super) fn reopen(&mut self, checkpoint: &Checkpoint) -> io::Result<()> {
+        if self.archives.is_none() {
+            return Ok(());
+        }
+        let _ = self.file.sync(&*self.disk);
+        let found = self.file.reopen(&*self.disk, self.rules.access, checkpoint)?;
+        // In another folder of the same name there are other archives.
+        let path = self.file.path().to_owned();
+        self.archives = Some(Archives::load(&*self.disk, &path, found.identity)?);
+        self.turn = Turn::Whole;
+        self.begin_window(&found);
+        self.wants_turn = false;
+        self.refused_until = None;
+        Ok(())
+    }
+
+    /// As [`reopen`](Self::reopen), with the batch that has not been written.
+    pub(super) fn reopen_with_batch(&mut self, checkpoint: &Checkpoint) -> io::Result<()> {
+        let batch = std::mem::take(&mut self.file.batch);
+        let reopened = self.reopen(checkpoint);
+        // A torn line that is ended comes before the batch.
+        self.file.batch.extend_from_slice(&batch);
+        reopened
+    }
+
+    pub(super) fn disk(&self) -> SharedDisk {
+        SharedDisk::clone(&self.disk)
+    }
+
+    pub(super) const fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        self.file.sync(&*self.disk)
+    }
+}
+
+/// When an archive is too old, in nanoseconds since the Unix epoch.
+pub(super) fn expires(key: ArchiveKey, age: Duration) -> u64 {
+    let closed = u64::try_from(key.second).unwrap_or(0).saturating_mul(1_000_000_000);
+    closed.saturating_add(u64::try_from(age.as_nanos()).unwrap_or(u64::MAX))
+}
+
+fn next_path(log: &Path) -> PathBuf {
+    let mut path = log.as_os_str().to_owned();
+    path.push(NEXT);
+    path.into()
+}
+
+/// The file behind a log that is a symbolic link: archives lie beside the file, not the link.
+fn resolved(disk: &dyn Disk, path: &Path) -> io::Result<PathBuf> {
+    let mut path = std::path::absolute(path)?;
+    for _ in 0..40 {
+        let Ok(text) = disk.read_link(&path) else { return Ok(path) };
+        path = super::file::folder_of(&path).join(text);
+    }
+    Err(io::Error::other("too many symbolic links lead from one to the next"))
+}
+
+/// Whether trying again soon is in vain, and the file itself can still be written.
+fn is_refusal(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
+}
+
+/// Whether a file system, or its administrator, does not let a file have two names.
+fn has_no_links(error: &io::Error) -> bool {
+    use nix::errno::Errno;
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    matches!(errno, Some(Errno::EPERM | Errno::EOPNOTSUPP | Errno::EMLINK | Errno::ENOSYS))
+}
