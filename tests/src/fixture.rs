@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::os::unix::process::ExitStatusExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -86,6 +86,8 @@ impl Fixture {
             fixture: self,
             arguments: ["--file", &file, "--format", "json"].map(str::to_owned).to_vec(),
             fault: None,
+            umask: None,
+            user: None,
         }
     }
 
@@ -97,6 +99,21 @@ impl Fixture {
     /// Starts the command under test.
     pub fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Program {
         self.program("fleetlog", self.binaries.fleetlog, arguments)
+    }
+
+    /// Starts the command under test with a text as its standard input.
+    pub fn command_with_input<A: AsRef<OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = A>,
+        input: &str,
+    ) -> Program {
+        let path = self.path().join("input");
+        fs::write(&path, input).expect("a file for the input");
+        let mut command = Command::new("sh");
+        command.args(["-c", "exec \"$0\" \"$@\" <\"$FLEETLOG_TEST_INPUT\""]);
+        command.arg(self.binaries.fleetlog).args(arguments);
+        command.env("FLEETLOG_TEST_INPUT", path).env("FLEETLOG_RUN_DIR", self.run_dir());
+        self.start("fleetlog", command)
     }
 
     fn program<A: AsRef<OsStr>>(
@@ -151,6 +168,8 @@ pub struct ListenerBuilder<'f> {
     fixture: &'f Fixture,
     arguments: Vec<String>,
     fault: Option<String>,
+    umask: Option<&'static str>,
+    user: Option<u32>,
 }
 
 impl ListenerBuilder<'_> {
@@ -175,10 +194,36 @@ impl ListenerBuilder<'_> {
         self
     }
 
+    /// Runs the listener under an umask, such as `077`.
+    #[must_use]
+    pub const fn under_umask(mut self, umask: &'static str) -> Self {
+        self.umask = Some(umask);
+        self
+    }
+
+    /// Runs the listener as another user, who gets the folder of the fixture; only root may.
+    #[must_use]
+    pub fn as_user(mut self, user: u32) -> Self {
+        std::os::unix::fs::chown(self.fixture.path(), Some(user), Some(user)).expect("root");
+        self.user = Some(user);
+        self
+    }
+
     /// Starts the process without waiting for it.
     #[must_use]
     pub fn launch(self) -> ListenerUnderTest {
-        let mut command = Command::new(self.fixture.binaries.fleetlog);
+        let mut command = match self.umask {
+            None => Command::new(self.fixture.binaries.fleetlog),
+            Some(umask) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", &format!("umask {umask}; exec \"$0\" \"$@\"")]);
+                shell.arg(self.fixture.binaries.fleetlog);
+                shell
+            }
+        };
+        if let Some(user) = self.user {
+            command.uid(user).gid(user);
+        }
         command.arg("listen").args(&self.arguments).env("FLEETLOG_RUN_DIR", self.fixture.run_dir());
         if let Some(fault) = &self.fault {
             command.env("FLEETLOG_FAULT", fault);

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -104,9 +104,32 @@ pub fn judge_text(log: &Path) -> Verdict {
 /// Judges a log.
 #[must_use]
 pub fn judge(log: &Path) -> Verdict {
+    judge_lines(lines(log))
+}
+
+/// Judges files of a log that somebody scattered, so that no name tells which one came first: each
+/// is judged for itself, and each source's numbers are put in order across them.
+#[must_use]
+pub fn judge_scattered(files: &[PathBuf]) -> Verdict {
+    let mut verdict = Verdict::default();
+    for file in files {
+        let own = judge_lines(lines_of_file(file));
+        for (source, numbers) in &own.sources {
+            if let Some(pair) = numbers.windows(2).find(|pair| pair[0] >= pair[1]) {
+                let file = file.display();
+                verdict.faults.push(format!("{source}: {pair:?} stand in this order in {file}"));
+            }
+        }
+        verdict.add(own);
+    }
+    verdict.sources.values_mut().for_each(|numbers| numbers.sort_unstable());
+    verdict
+}
+
+fn judge_lines(lines: Vec<Line>) -> Verdict {
     let mut verdict = Verdict::default();
     let mut positions: HashMap<(u32, u32, String), u64> = HashMap::new();
-    for line in lines(log) {
+    for line in lines {
         if line.seq == 0 {
             let message = line.fields.get("message").and_then(Value::as_str).unwrap_or_default();
             verdict.notices.push((message.to_owned(), line));

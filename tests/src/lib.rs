@@ -12,6 +12,7 @@ pub mod judge;
 pub mod random;
 pub mod raw;
 pub mod steady;
+pub mod usage;
 pub mod wait;
 
 pub use disk::Disk;
@@ -19,3 +20,4 @@ pub use fixture::{Fixture, ListenerUnderTest, Program};
 pub use judge::Verdict;
 pub use random::Random;
 pub use steady::Steady;
+pub use usage::Usage;

@@ -60,7 +60,8 @@ impl<R: Read> Lines<R> {
                 self.skip()?
             };
             self.read += read;
-            if read == 0 {
+            // What ended neither with its line nor at the limit ended with the file.
+            if read == 0 || (room > 0 && read < room) {
                 break;
             }
         }

@@ -9,7 +9,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Seek as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -141,7 +141,9 @@ impl Chapter {
             let size = file.metadata()?.len();
             Ok(Some(Opened { path, compression, file, size }))
         };
-        if let Some(file) = &self.current {
+        if let Some(mut file) = self.current.as_ref() {
+            // All descriptors of one opening share one position.
+            file.rewind()?;
             return of(self.path.clone(), self.compression, file.try_clone()?);
         }
         let Some(key) = self.key else { return Ok(None) };

@@ -5,7 +5,7 @@
 //! | 0 | magic |
 //! | 1 | version |
 //! | 2, 3 | number of queue slots, of file slots |
-//! | 4 | 1 = an intent is open |
+//! | 4 | 0 = no intent, 1 = an intent is open, 2 = it is written |
 //! | 5, 6 | extents and advances of the intent |
 //! | 7 | 1 = a part of the batch goes where nobody can look later |
 //! | 8 .. | extents: file slot, offset, length |
@@ -22,6 +22,9 @@ const VERSION: u64 = 1;
 const HEADER_WORDS: usize = 8;
 
 pub(super) const INTENT_OPEN: usize = 4;
+pub(super) const CLEAR: u64 = 0;
+pub(super) const INTENDED: u64 = 1;
+pub(super) const WRITTEN: u64 = 2;
 pub(super) const INTENT_EXTENTS: usize = 5;
 pub(super) const INTENT_ADVANCES: usize = 6;
 pub(super) const INTENT_UNSEEN: usize = 7;

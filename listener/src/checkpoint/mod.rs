@@ -1,12 +1,13 @@
 //! The checkpoint: what makes a batch exactly-once.
 //!
 //! For each batch the drain (1) records its intent: for each file where the lines will begin and
-//! how many bytes they are, for each queue the position behind the batch; (2) writes the lines;
-//! (3) stores the positions; (4) clears the intent. A listener that starts after a kill finds
-//! one of three things:
+//! how many bytes they are, for each queue the position behind the batch; (2) writes the lines and
+//! notes that they are written; (3) stores the positions; (4) clears the intent. A listener that
+//! starts after a kill finds one of these:
 //!
 //! ```text
 //!   no intent open                 nothing was under way
+//!   intent noted as written        store the positions, clear, whatever somebody did to the files
 //!   intent open, all bytes there   the write was done: store the positions, clear
 //!   intent open, bytes missing     the write was not done: cut every file of the batch back to
 //!                                  where it began, clear; the queues send the batch again
@@ -21,6 +22,7 @@
 
 mod layout;
 mod memory;
+mod reading;
 mod recovery;
 
 use std::cell::Cell;
@@ -33,6 +35,7 @@ use crate::disk::{Identity, SharedDisk, Words};
 use layout::Layout;
 
 pub(crate) use memory::Memory;
+pub(crate) use reading::Said;
 pub(crate) use recovery::Recovery;
 
 #[cfg(test)]
@@ -236,7 +239,12 @@ impl Checkpoint {
         self.memory.store(layout::INTENT_ADVANCES, advances.len() as u64);
         self.memory.store(layout::INTENT_UNSEEN, u64::from(unseen));
         // Last: an intent that is open is complete.
-        self.memory.store(layout::INTENT_OPEN, 1);
+        self.memory.store(layout::INTENT_OPEN, layout::INTENDED);
+    }
+
+    /// Behind step 2: every byte is where it belongs, whatever becomes of the files from now on.
+    pub(crate) fn note_written(&self) {
+        self.memory.store(layout::INTENT_OPEN, layout::WRITTEN);
     }
 
     /// Step 3: the bytes are written, the queues have moved.
@@ -255,7 +263,7 @@ impl Checkpoint {
 
     /// Step 4: the batch is history.
     pub(crate) fn clear_intent(&self) {
-        self.memory.store(layout::INTENT_OPEN, 0);
+        self.memory.store(layout::INTENT_OPEN, layout::CLEAR);
     }
 
     /// Replaces the state by a larger one. A kill leaves the old one or the new one.

@@ -31,8 +31,14 @@ pub(crate) enum Recovery {
 
 impl Checkpoint {
     pub(super) fn recover(&mut self) -> Recovery {
-        if self.memory.load(layout::INTENT_OPEN) == 0 {
-            return Recovery::Clean;
+        match self.memory.load(layout::INTENT_OPEN) {
+            layout::CLEAR => return Recovery::Clean,
+            layout::WRITTEN => {
+                self.store_positions(&self.read_advances());
+                self.clear_intent();
+                return Recovery::Finished;
+            }
+            _ => {}
         }
         let extents = self.read_extents();
         let files: Vec<_> =
@@ -50,8 +56,13 @@ impl Checkpoint {
         } else {
             let uncut = files
                 .into_iter()
-                .filter_map(|(extent, (path, file))| {
-                    let cut = file.and_then(|file| cut_back(file, extent.offset));
+                .filter_map(|(extent, (path, _))| {
+                    let cut = || {
+                        let (_, file) = self.open_file(extent.file);
+                        cut_back(file?, extent.offset)
+                    };
+                    // A disk that fails once is asked again: a line that stays half is for ever.
+                    let cut = cut().or_else(|_| cut()).or_else(|_| cut());
                     cut.err().map(|error| (path, error))
                 })
                 .collect();

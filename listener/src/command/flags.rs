@@ -10,7 +10,7 @@ use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use super::exit::{Code, Failure};
-use super::{completions, demo, listen, logs, man, pipe, rotate, run, status, stop, sync};
+use super::{completions, demo, listen, logs, man, pipe, rotate, run, status, stop, sync, verify};
 use crate::config::Settings;
 
 /// One log for a fleet of processes.
@@ -43,6 +43,7 @@ pub(super) enum Command {
     Listen(listen::Listen),
     Stop(stop::Stop),
     Logs(logs::Logs),
+    Verify(verify::Verify),
     Status(status::Status),
     Sync(sync::Sync),
     Rotate(rotate::Rotate),

@@ -23,6 +23,7 @@ mod status;
 mod stop;
 mod sync;
 mod table;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -62,6 +63,7 @@ fn run(Flags { common, command }: &Flags, screen: &mut Screen) -> Result<Ended, 
         Command::Listen(listen) => listen.run(common, screen),
         Command::Stop(stop) => stop.run(common, screen),
         Command::Logs(logs) => logs.run(common, screen),
+        Command::Verify(verify) => verify.run(common, screen),
         Command::Status(status) => status.run(common, screen),
         Command::Sync(sync) => sync.run(common, screen),
         Command::Rotate(rotate) => rotate.run(common, screen),

@@ -14,6 +14,7 @@ use std::fmt::Debug;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use nix::unistd::{Gid, Uid};
 
@@ -56,6 +57,9 @@ pub(crate) struct Meta {
 pub(crate) trait Disk: Debug + Send + Sync {
     /// Wall-clock time, in nanoseconds since the Unix epoch.
     fn now(&self) -> u64;
+
+    /// Time that never goes back, whatever is done to the clock.
+    fn elapsed(&self) -> Duration;
 
     /// Opens an existing file for appending.
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;

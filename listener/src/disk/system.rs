@@ -7,6 +7,7 @@ use std::os::unix::fs::{
     MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown, symlink,
 };
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use fleetlog_protocol::stamp;
 use nix::errno::Errno;
@@ -23,6 +24,10 @@ pub(crate) struct System;
 impl Disk for System {
     fn now(&self) -> u64 {
         stamp::wall_now()
+    }
+
+    fn elapsed(&self) -> Duration {
+        Duration::from_nanos(stamp::now())
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {

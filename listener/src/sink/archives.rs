@@ -69,14 +69,18 @@ impl Archive {
 pub(super) struct Archives {
     names: ArchiveNames,
     known: BTreeMap<ArchiveKey, Archive>,
+    /// The newest key that was ever used here: a name that was removed does not come again.
+    last_key: Option<ArchiveKey>,
 }
 
 impl Archives {
     /// Looks into the folder of a log, and takes back what a killed listener left unfinished.
     /// `current` is the log's own file, which a rotation may have given an archive's name already.
     pub(super) fn load(disk: &dyn Disk, log: &Path, current: Identity) -> io::Result<Self> {
-        let mut archives = Self { names: ArchiveNames::of(log), known: BTreeMap::new() };
-        for name in disk.list(archives.names.folder())? {
+        let mut archives = Self { names: ArchiveNames::of(log), known: BTreeMap::new(), last_key: None };
+        let names = disk.list(archives.names.folder())?;
+        let moved = archives.moved(disk, log, &names)?;
+        for name in names {
             if let Some(finished) = strip(&name, UNFINISHED)
                 && archives.names.parse(finished).is_some()
             {
@@ -85,13 +89,18 @@ impl Archives {
             }
             let Some((key, compression)) = archives.names.parse(&name) else { continue };
             let path = archives.names.folder().join(&name);
-            // It may be gone since it was listed, and a link that leads nowhere is not ours.
-            let Ok(found) = disk.metadata(&path) else { continue };
+            let found = match disk.metadata(&path) {
+                Ok(found) => found,
+                // Gone since it was listed, or a link that leads nowhere, which is not ours.
+                Err(error) if leads_nowhere(&error) => continue,
+                Err(error) => return Err(error),
+            };
             if !found.is_file {
                 continue;
             }
-            if found.identity == current {
-                // The rotation did not get as far as the new file: undo its first step.
+            if found.identity == current || moved.contains(&found.identity) {
+                // The rotation did not get as far as the new file: undo its first step. If somebody
+                // moved the log since, it is theirs, and must not be here a second time.
                 gone(disk.unlink(&path))?;
                 continue;
             }
@@ -100,7 +109,26 @@ impl Archives {
         Ok(archives)
     }
 
+    /// Files that have the log's name with something behind it: whoever moves a log calls it so.
+    fn moved(&self, disk: &dyn Disk, log: &Path, names: &[OsString]) -> io::Result<Vec<Identity>> {
+        let Some(own) = log.file_name() else { return Ok(Vec::new()) };
+        let is_moved = |name: &&OsString| {
+            let (name, own) = (name.as_bytes(), own.as_bytes());
+            name.len() > own.len() && name.starts_with(own)
+        };
+        let mut moved = Vec::new();
+        for name in names.iter().filter(is_moved) {
+            match disk.metadata(&self.names.folder().join(name)) {
+                Ok(found) if found.is_file && found.links > 1 => moved.push(found.identity),
+                Err(error) if !leads_nowhere(&error) => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(moved)
+    }
+
     fn insert(&mut self, key: ArchiveKey, compression: Compression, len: u64) {
+        self.last_key = self.last_key.max(Some(key));
         let archive = self.known.entry(key).or_insert(Archive {
             plain: None,
             packed: None,
@@ -118,7 +146,12 @@ impl Archives {
         self.insert(key, Compression::None, len);
     }
 
-    pub(super) fn last_key(&self) -> Option<ArchiveKey> {
+    /// The newest key that was ever used here, also by an archive that is removed.
+    pub(super) const fn last_key(&self) -> Option<ArchiveKey> {
+        self.last_key
+    }
+
+    pub(super) fn newest(&self) -> Option<ArchiveKey> {
         self.known.keys().next_back().copied()
     }
 
@@ -195,6 +228,13 @@ pub(super) fn gone(removed: io::Result<()>) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed,
     }
+}
+
+fn leads_nowhere(error: &io::Error) -> bool {
+    use nix::errno::Errno;
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    error.kind() == io::ErrorKind::NotFound
+        || matches!(errno, Some(Errno::ELOOP | Errno::EACCES | Errno::ENOTDIR))
 }
 
 fn strip<'a>(name: &'a OsString, end: &str) -> Option<&'a OsStr> {

@@ -26,9 +26,11 @@ const PACK_PAUSE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct Care {
     packer: Packer,
-    pack_again: Instant,
+    disk: SharedDisk,
+    /// When the packer is tried again after it failed.
+    pack_again: Option<Duration>,
     watch: Option<Watch>,
-    look_again: Instant,
+    look_again: Duration,
     /// Something was written, opened, rotated or removed since the last time.
     has_news: bool,
     /// The earliest time at which the clock asks for something, in nanoseconds since the epoch.
@@ -39,9 +41,10 @@ impl Care {
     pub(super) fn new(disk: SharedDisk, wake: Option<WakeHandle>) -> Self {
         Self {
             watch: wake.as_ref().and_then(|_| Watch::new()),
-            packer: Packer::new(disk, wake),
-            pack_again: Instant::now(),
-            look_again: Instant::now(),
+            packer: Packer::new(SharedDisk::clone(&disk), wake),
+            disk,
+            pack_again: None,
+            look_again: Duration::ZERO,
             has_news: true,
             due: None,
         }
@@ -62,7 +65,7 @@ impl Care {
     fn start(&mut self, job: Job) {
         if let Err(error) = self.packer.start(job) {
             tracing::warn!(%error, "old files can't be compressed");
-            self.pack_again = Instant::now() + PACK_PAUSE;
+            self.pack_again = Some(self.disk.elapsed() + PACK_PAUSE);
         }
     }
 }
@@ -120,13 +123,23 @@ impl Sinks {
     /// Goes on with whatever the paths name now. A batch that is half written goes there as a whole.
     /// Returns how many files were opened.
     pub(crate) fn reopen(&mut self, checkpoint: &Checkpoint) -> Result<u64, SinkError> {
-        if self.logs_mut().any(|log| log.is_moved()) {
-            self.take_back(checkpoint);
+        let mut moved = Vec::new();
+        for Sink { shared, files, options, .. } in &mut self.sinks {
+            for log in logs_mut(shared, files) {
+                if log.is_moved().map_err(|source| failed(options, log, source))? {
+                    moved.push(log.file.identity());
+                }
+            }
+        }
+        if !moved.is_empty() {
+            self.take_back(checkpoint)?;
         }
         let mut opened = 0;
-        for sink in &mut self.sinks {
-            let Sink { shared, files, options, .. } = sink;
-            for log in logs_mut(shared, files).filter(|log| log.is_moved()) {
+        for Sink { shared, files, options, .. } in &mut self.sinks {
+            for log in logs_mut(shared, files) {
+                if !moved.contains(&log.file.identity()) {
+                    continue;
+                }
                 log.reopen_with_batch(checkpoint).map_err(|source| failed(options, log, source))?;
                 opened += 1;
                 self.care.has_news = true;
@@ -146,25 +159,29 @@ impl Sinks {
 
     /// When [`tend`](Self::tend) wants to be called next, if nothing else happens.
     pub(crate) fn tend_due(&self) -> Option<Instant> {
-        let due = self.care.due?;
-        let left = Duration::from_nanos(due.saturating_sub(self.disk.now()));
-        Some(Instant::now() + left.min(Duration::from_secs(3600)))
+        let clock = self.care.due.map(|due| {
+            let left = Duration::from_nanos(due.saturating_sub(self.disk.now()));
+            left.min(Duration::from_secs(3600))
+        });
+        let packer = self.care.pack_again.map(|again| again.saturating_sub(self.disk.elapsed()));
+        clock.into_iter().chain(packer).min().map(|left| Instant::now() + left)
     }
 
     /// Does what is due. `now` is the time up to which every record is in the files.
     pub(crate) fn tend(&mut self, now: u64, checkpoint: &Checkpoint) -> Result<(), SinkError> {
         debug_assert!(!self.writing, "a half-written batch comes first");
         let is_changed = self.care.watch.as_mut().is_some_and(Watch::take);
-        let looks = self.care.has_news && Instant::now() >= self.care.look_again;
+        let looks = self.care.has_news && self.disk.elapsed() >= self.care.look_again;
         if is_changed || looks {
-            self.care.look_again = Instant::now() + LOOK;
+            self.care.look_again = self.disk.elapsed() + LOOK;
             let opened = self.reopen(checkpoint)?;
             if opened > 0 {
                 tracing::info!(opened, "somebody moved or removed log files; they are begun anew");
             }
         }
         self.take_packed()?;
-        let is_due = self.care.due.is_some_and(|due| due <= now);
+        let is_due = self.care.due.is_some_and(|due| due <= now)
+            || self.care.pack_again.is_some_and(|again| again <= self.disk.elapsed());
         if !std::mem::take(&mut self.care.has_news) && !is_due {
             return Ok(());
         }
@@ -184,7 +201,7 @@ impl Sinks {
         let Some(finished) = self.care.packer.finished() else { return Ok(()) };
         self.care.has_news = true;
         if finished.result.is_err() {
-            self.care.pack_again = Instant::now() + PACK_PAUSE;
+            self.care.pack_again = Some(self.disk.elapsed() + PACK_PAUSE);
         }
         let mut sinks = self.sinks.iter_mut();
         let found = sinks.find_map(|sink| {
@@ -205,9 +222,11 @@ impl Sinks {
     }
 
     fn pack_next(&mut self) -> Result<(), SinkError> {
-        if self.care.packer.is_busy() || Instant::now() < self.care.pack_again {
+        let rests = self.care.pack_again.is_some_and(|again| self.disk.elapsed() < again);
+        if self.care.packer.is_busy() || rests {
             return Ok(());
         }
+        self.care.pack_again = None;
         for sink in &mut self.sinks {
             for log in logs_mut(&mut sink.shared, &mut sink.files) {
                 let job = log.next_job().map_err(|source| failed(&sink.options, log, source))?;

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
+
 use crate::checkpoint::{Checkpoint, Extent, FileSlot};
 use crate::disk::{Access, Disk, DiskFile, Identity, Meta};
 use crate::faults;
@@ -25,6 +27,8 @@ pub(super) struct LogFile {
     unsynced: bool,
     /// Its folder does not know it durably yet.
     is_new: bool,
+    /// Somebody else's last line has no end, and must not swallow our first one.
+    is_torn: bool,
     /// How often somebody else cut it.
     pub(super) truncations: u64,
 }
@@ -50,11 +54,12 @@ impl LogFile {
             done: 0,
             unsynced: false,
             is_new: opened.is_new,
+            is_torn: false,
             truncations: 0,
         };
         if found.is_file {
             log.slot = Some(checkpoint.add_file(path, found.identity)?);
-            log.end_a_torn_line(disk);
+            log.look_at_end(disk);
         }
         Ok((log, found))
     }
@@ -71,6 +76,7 @@ impl LogFile {
             done: 0,
             unsynced: false,
             is_new: false,
+            is_torn: false,
             truncations: 0,
         }
     }
@@ -86,7 +92,7 @@ impl LogFile {
         let found = opened.file.metadata()?;
         self.replace(opened.file, found, checkpoint);
         self.is_new = opened.is_new;
-        self.end_a_torn_line(disk);
+        self.look_at_end(disk);
         Ok(found)
     }
 
@@ -103,6 +109,7 @@ impl LogFile {
         self.len = found.len;
         self.unsynced = false;
         self.is_new = true;
+        self.is_torn = false;
         if let Some(slot) = self.slot {
             checkpoint.change_file(slot, found.identity);
         }
@@ -150,6 +157,9 @@ impl LogFile {
             tracing::warn!(%path, lost, "somebody cut the log; the lines that were there are gone");
         }
         self.len = found.len;
+        if std::mem::take(&mut self.is_torn) && self.len > 0 {
+            self.batch.insert(0, b'\n');
+        }
         Ok(found.links > 0)
     }
 
@@ -181,12 +191,17 @@ impl LogFile {
         Ok(())
     }
 
-    /// Takes back what was written of the batch, so that it can go elsewhere. A file that can't be
-    /// cut any more keeps it: better twice than never.
-    pub(super) fn take_back(&mut self) {
-        if std::mem::take(&mut self.done) > 0 && self.slot.is_some() {
-            let _ = self.file.set_len(self.len);
+    /// Takes back what was written of the batch, so that it can go elsewhere. A file whose device
+    /// is gone keeps it: better twice than never.
+    pub(super) fn take_back(&mut self) -> io::Result<()> {
+        if self.done > 0 && self.slot.is_some() {
+            match self.file.set_len(self.len) {
+                Err(error) if !is_gone(&error) => return Err(error),
+                _ => {}
+            }
         }
+        self.done = 0;
+        Ok(())
     }
 
     /// The batch is written and accounted for; returns its bytes.
@@ -219,9 +234,10 @@ impl LogFile {
         }
     }
 
-    /// Somebody else's torn line must not swallow our first one. A file that may be written but not
-    /// read keeps its last line as it is.
-    fn end_a_torn_line(&mut self, disk: &dyn Disk) {
+    /// Whether its last line has an end. A file that may be written but not read keeps its last line
+    /// as it is.
+    fn look_at_end(&mut self, disk: &dyn Disk) {
+        self.is_torn = false;
         if self.slot.is_none() || self.len == 0 {
             return;
         }
@@ -230,15 +246,19 @@ impl LogFile {
             disk.read(&self.path, self.len - 1)?.read_exact(&mut byte)?;
             Ok(byte[0])
         };
-        if last().is_ok_and(|byte| byte != b'\n') {
-            self.batch.push(b'\n');
-        }
+        self.is_torn = last().is_ok_and(|byte| byte != b'\n');
     }
 }
 
 /// The folder that a path names its file in.
 pub(super) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Whether nothing can ever be done to an open file again.
+fn is_gone(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    matches!(errno, Some(Errno::ESTALE | Errno::ENXIO | Errno::ENODEV))
 }
 
 struct Opened {

@@ -83,6 +83,8 @@ pub(super) struct Log {
     /// The period in which the file was begun; `None` = the clock does not rotate it.
     window: Option<Window>,
     turn: Turn,
+    /// The folder must be looked into anew.
+    is_stale: bool,
     /// The next line belongs into another file.
     wants_turn: bool,
     /// When a rotation that was not permitted is tried again.
@@ -112,6 +114,7 @@ impl Log {
             archives,
             window: None,
             turn: Turn::Whole,
+            is_stale: false,
             wants_turn: false,
             refused_until: None,
         };
@@ -128,6 +131,7 @@ impl Log {
             archives: None,
             window: None,
             turn: Turn::Whole,
+            is_stale: false,
             wants_turn: false,
             refused_until: None,
         }
@@ -193,13 +197,6 @@ impl Log {
         turn.into_iter().chain(expiry).min()
     }
 
-    /// Rotates if the next line belongs into another file. No batch may be under way.
-    pub(super) fn turn_if_wanted(&mut self, checkpoint: &Checkpoint) -> io::Result<()> {
-        if self.wants_turn {
-            self.turn(checkpoint)?;
-        }
-        Ok(())
-    }
 
     /// Makes the current file an archive and begins another one. Returns whether there was
     /// anything to archive. Where the folder does not permit it, the log grows on and says so.
@@ -229,24 +226,33 @@ impl Log {
     }
 
     fn try_turn(&mut self, checkpoint: &Checkpoint) -> io::Result<bool> {
+        self.refresh()?;
         if self.archives.is_none() || self.file.len() == 0 {
             self.begin_now();
             return Ok(false);
         }
         // Its file is let go of here, and nobody else will sync it.
         self.file.sync(&*self.disk)?;
-        let key = match self.turn {
-            Turn::Linked(key) => key,
+        match self.turn {
             Turn::Whole => match self.name_archive()? {
-                Some(key) => key,
-                // Somebody moved the file away, who takes care of it now.
-                None => {
-                    self.reopen(checkpoint)?;
-                    return Ok(false);
-                }
+                Some(key) => self.turn = Turn::Linked(key),
+                None => return self.follow_moved(checkpoint),
             },
+            // A rotation that goes on after a failure: the file may have been moved since.
+            Turn::Linked(key) if self.is_moved()? && !self.is_renamed(key)? => {
+                self.undo_link(key)?;
+                return self.follow_moved(checkpoint);
+            }
+            Turn::Linked(_) => {}
+        }
+        let (Turn::Linked(key), Some(archives)) = (self.turn, &self.archives) else {
+            return Ok(false);
         };
-        self.turn = Turn::Linked(key);
+        if !self.is_ours(&archives.path(key, Compression::None))? {
+            // In the instant before the link somebody put another file there, and it is theirs.
+            self.undo_link(key)?;
+            return self.follow_moved(checkpoint);
+        }
         faults::reach(Point::AfterLink);
         let next = next_path(self.file.path());
         gone(self.disk.unlink(&next))?;
@@ -270,17 +276,12 @@ impl Log {
         self.window = self.rules.calendar.as_ref().map(|calendar| calendar.window(now));
     }
 
-    /// Gives the current file its archive's name as a second one. `None` = the path names another
-    /// file, or nothing.
+    /// Gives the file at the log's path its archive's name as a second one. `None` = the path names
+    /// another file, or nothing.
     fn name_archive(&self) -> io::Result<Option<ArchiveKey>> {
         let Some(archives) = &self.archives else { return Ok(None) };
-        let (path, identity) = (self.file.path(), self.file.identity());
-        let is_ours = |path: &Path| match self.disk.metadata(path) {
-            Ok(found) => Ok(found.identity == identity),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
-        };
-        if !is_ours(path)? {
+        let path = self.file.path();
+        if !self.is_ours(path)? {
             return Ok(None);
         }
         let mut last = archives.last_key();
@@ -288,32 +289,63 @@ impl Log {
             let key = ArchiveKey::next(self.disk.now(), last);
             let archive = archives.path(key, Compression::None);
             last = Some(key);
-            match self.disk.link(path, &archive) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-                Err(error) if has_no_links(&error) => match self.disk.rename_new(path, &archive) {
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-                    renamed => renamed?,
-                },
+            let named = match self.disk.link(path, &archive) {
+                Err(error) if has_no_links(&error) => self.disk.rename_new(path, &archive),
+                named => named,
+            };
+            match named {
+                Ok(()) => return Ok(Some(key)),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }
-            if is_ours(&archive)? {
-                return Ok(Some(key));
-            }
-            // In that instant somebody put another file there, and it is theirs.
-            self.disk.unlink(&archive)?;
-            return Ok(None);
         }
         Err(io::Error::new(io::ErrorKind::AlreadyExists, "every name for the archive is taken"))
     }
 
-    /// Whether the path still names the file that is written to.
-    pub(super) fn is_moved(&self) -> bool {
-        self.archives.is_some()
-            && self
-                .disk
-                .metadata(self.file.path())
-                .map_or(true, |found| found.identity != self.file.identity())
+    /// Takes the archive's name away again, from a file that keeps another one, or gives the old
+    /// name back.
+    fn undo_link(&mut self, key: ArchiveKey) -> io::Result<()> {
+        let Some(archives) = &self.archives else { return Ok(()) };
+        let archive = archives.path(key, Compression::None);
+        match self.disk.metadata(&archive) {
+            Ok(found) if found.links > 1 => gone(self.disk.unlink(&archive))?,
+            Ok(_) => self.disk.rename_new(&archive, self.file.path())?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        self.turn = Turn::Whole;
+        Ok(())
+    }
+
+    /// Somebody moved the file away before it could be rotated, and takes care of it now.
+    fn follow_moved(&mut self, checkpoint: &Checkpoint) -> io::Result<bool> {
+        let before = self.file.identity();
+        self.reopen(checkpoint)?;
+        if self.file.identity() == before {
+            let why = "the file system does not know a file by its second name";
+            return Err(io::Error::other(why));
+        }
+        Ok(false)
+    }
+
+    /// Whether the archive's name is the only one that the file has: there are no second names here.
+    fn is_renamed(&self, key: ArchiveKey) -> io::Result<bool> {
+        let Some(archives) = &self.archives else { return Ok(false) };
+        let found = self.disk.metadata(&archives.path(key, Compression::None))?;
+        Ok(found.links == 1 && found.identity == self.file.identity())
+    }
+
+    fn is_ours(&self, path: &Path) -> io::Result<bool> {
+        match self.disk.metadata(path) {
+            Ok(found) => Ok(found.identity == self.file.identity()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether the path names another file than the one that is written to, or none.
+    pub(super) fn is_moved(&self) -> io::Result<bool> {
+        Ok(self.archives.is_some() && !self.is_ours(self.file.path())?)
     }
 
     /// Goes on with the file that the path names now, or with a new one. No batch may be under way.
@@ -321,15 +353,32 @@ impl Log {
         if self.archives.is_none() {
             return Ok(());
         }
+        if let (Turn::Linked(key), Some(archives)) = (self.turn, &self.archives) {
+            // Whoever moved the file takes care of it, and it must not be here a second time. Where
+            // the archive's name is its only one, it is the archive.
+            let archive = archives.path(key, Compression::None);
+            if self.disk.metadata(&archive).is_ok_and(|found| found.links > 1) {
+                gone(self.disk.unlink(&archive))?;
+            }
+            self.turn = Turn::Whole;
+        }
         let _ = self.file.sync(&*self.disk);
         let found = self.file.reopen(&*self.disk, self.rules.access, checkpoint)?;
-        // In another folder of the same name there are other archives.
-        let path = self.file.path().to_owned();
-        self.archives = Some(Archives::load(&*self.disk, &path, found.identity)?);
-        self.turn = Turn::Whole;
         self.begin_window(&found);
         self.wants_turn = false;
         self.refused_until = None;
+        // In another folder of the same name there are other archives.
+        self.is_stale = true;
+        self.refresh()
+    }
+
+    /// Looks into the folder anew, if the file was opened anew.
+    pub(super) fn refresh(&mut self) -> io::Result<()> {
+        if self.is_stale && self.archives.is_some() {
+            let (path, identity) = (self.file.path(), self.file.identity());
+            self.archives = Some(Archives::load(&*self.disk, path, identity)?);
+        }
+        self.is_stale = false;
         Ok(())
     }
 
@@ -337,8 +386,7 @@ impl Log {
     pub(super) fn reopen_with_batch(&mut self, checkpoint: &Checkpoint) -> io::Result<()> {
         let batch = std::mem::take(&mut self.file.batch);
         let reopened = self.reopen(checkpoint);
-        // A torn line that is ended comes before the batch.
-        self.file.batch.extend_from_slice(&batch);
+        self.file.batch = batch;
         reopened
     }
 

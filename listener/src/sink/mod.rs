@@ -325,6 +325,7 @@ impl Sinks {
             self.sync_all()?;
         }
         faults::reach(Point::AfterWrite);
+        checkpoint.note_written();
         checkpoint.store_positions(advances);
         faults::reach(Point::AfterPositions);
         checkpoint.clear_intent();
@@ -365,13 +366,18 @@ impl Sinks {
 
     /// Lets go of a batch that is half written: it is taken back and can go elsewhere. The queues
     /// have not moved.
-    fn take_back(&mut self, checkpoint: &Checkpoint) {
-        if std::mem::take(&mut self.writing) {
-            for log in self.logs_mut() {
-                log.file.take_back();
+    fn take_back(&mut self, checkpoint: &Checkpoint) -> Result<(), SinkError> {
+        if self.writing {
+            for sink in &mut self.sinks {
+                for log in logs_mut(&mut sink.shared, &mut sink.files) {
+                    let taken = log.file.take_back();
+                    taken.map_err(|source| failed(&sink.options, log, source))?;
+                }
             }
             checkpoint.clear_intent();
+            self.writing = false;
         }
+        Ok(())
     }
 
     /// When [`sync_if_due`](Self::sync_if_due) wants to be called next.
@@ -460,6 +466,7 @@ impl Sink {
 fn ready_for_batch(log: &mut Log, checkpoint: &Checkpoint) -> io::Result<()> {
     if !log.file.look()? {
         log.reopen_with_batch(checkpoint)?;
+        log.file.look()?;
     }
     if log.file.batch.is_empty() { Ok(()) } else { log.keep_total() }
 }

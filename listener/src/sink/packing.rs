@@ -76,7 +76,7 @@ impl Log {
             return None;
         }
         let archives = self.archives.as_ref()?;
-        let newest = archives.last_key().filter(|_| keeping.delay_compress);
+        let newest = archives.newest().filter(|_| keeping.delay_compress);
         let is_plain =
             |archive: &Archive| archive.packed.is_none() && matches!(archive.work, Work::None);
         let mut all = archives.iter();

@@ -42,6 +42,7 @@ impl Log {
     }
 
     fn remove_while(&mut self, is_too_much: impl Fn(&Archives) -> bool) -> io::Result<()> {
+        self.refresh()?;
         let disk = self.disk();
         let Some(archives) = &mut self.archives else { return Ok(()) };
         while is_too_much(archives)

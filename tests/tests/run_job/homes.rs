@@ -210,3 +210,107 @@ fn the_job_knows_run_directory_and_name_and_a_name_that_is_set_stays() {
     let said = fixture.start("run", command).succeed();
     assert_eq!(said.lines().nth(1), Some("chosen"), "{said}");
 }
+
+#[test]
+fn a_run_that_waits_for_a_listener_behind_its_job_ends_when_it_is_told() {
+    let fixture = fixture();
+    let listener = fixture.listener().start();
+    let (ready, go) = (fixture.path().join("ready"), fixture.path().join("go"));
+    let script = format!(
+        ": > {}; until [ -e {} ]; do sleep 0.01; done; echo last",
+        ready.display(),
+        go.display()
+    );
+    let mut run = fixture.command(["run", "--timeout", "1h", "--", "/bin/sh", "-c", &script]);
+    wait::until("the job runs", || ready.exists());
+    listener.kill();
+    fs::write(go, "").expect("a file");
+    wait::until("the job is gone, and the run told to end", || {
+        run.signal(Signal::SIGTERM);
+        !run.is_running()
+    });
+    assert!(matches!(run.code(), 1 | 143), "{}", run.output());
+    assert!(run.output().contains("not acknowledged"), "{}", run.output());
+}
+
+#[test]
+fn a_listener_that_stands_still_holds_up_the_job_and_loses_nothing() {
+    let fixture = fixture();
+    let listener = fixture.listener().start();
+    let ready = fixture.path().join("ready");
+    let script = format!(": > {}; seq 200000", ready.display());
+    listener.program.signal(Signal::SIGSTOP);
+    let mut run = fixture.command(["run", "--timeout", "1h", "--", "/bin/sh", "-c", &script]);
+    wait::until("the job runs", || ready.exists());
+    let state = || fs::read_to_string(format!("/proc/{}/stat", run.pid())).unwrap_or_default();
+    wait::until("the run sleeps", || state().contains(") S "));
+    listener.program.signal(Signal::SIGCONT);
+    assert_eq!(run.code(), 0, "{}", run.output());
+    assert!(listener.stop().is_complete());
+    let lines = judge::lines(&fixture.log());
+    demand_no_notice(&lines);
+    let stdout = printed(&lines, "stdout");
+    assert_eq!(stdout.len(), 200_000);
+    assert!(stdout.iter().zip(1..).all(|(line, n)| *line == n.to_string()));
+}
+
+#[test]
+fn lines_that_nobody_takes_are_counted_and_the_job_goes_on() {
+    let fixture = fixture();
+    let listener = fixture.listener().start();
+    let done = fixture.path().join("done");
+    let script = format!("seq 300000; : > {}", done.display());
+    listener.program.signal(Signal::SIGSTOP);
+    let mut run = fixture.command(["run", "--timeout", "200ms", "--", "/bin/sh", "-c", &script]);
+    assert_eq!(run.code(), 1, "{}", run.output());
+    assert!(done.exists(), "the job came to its end");
+    let said = run.output();
+    assert!(said.contains(" dropped") && said.contains(" not acknowledged and "), "{said}");
+    listener.program.signal(Signal::SIGCONT);
+    let _ = listener.stop();
+    let lines = judge::lines(&fixture.log());
+    let stdout = printed(&lines, "stdout");
+    assert!(stdout.iter().zip(1..).all(|(line, n)| *line == n.to_string()), "a prefix");
+}
+
+#[test]
+fn a_run_takes_the_place_of_a_listener_that_went_away() {
+    let fixture = fixture();
+    let listener = fixture.listener().start();
+    let go = fixture.path().join("go");
+    let own = fixture.path().join("own.log");
+    let script =
+        format!("echo before; until [ -e {} ]; do sleep 0.01; done; echo behind", go.display());
+    let mut command = Command::new(BINARIES.fleetlog);
+    command
+        .args(["run", "-q", "--format", "json", "--file"])
+        .arg(&own)
+        .args(["--", "/bin/sh", "-c", &script])
+        .env("FLEETLOG_RUN_DIR", fixture.run_dir());
+    let mut run = fixture.start("run", command);
+    wait::until("it has joined", || {
+        fs::read_to_string(fixture.log()).is_ok_and(|log| log.contains("before"))
+    });
+    assert!(listener.stop().is_complete());
+    fs::write(go, "").expect("a file");
+    assert_eq!(run.code(), 0, "{}", run.output());
+    assert_eq!(run.output(), "");
+    assert_eq!(printed(&judge::lines(&fixture.log()), "stdout"), ["before"]);
+    let lines = judge::lines(&own);
+    demand_no_notice(&lines);
+    assert_eq!(printed(&lines, "stdout"), ["behind"]);
+    assert_eq!(end(&lines).fields["code"], 0);
+}
+
+#[test]
+fn a_run_inside_of_a_run_logs_to_the_same_place() {
+    let fixture = fixture();
+    let script = format!("{} run -q --name inner -- echo hello", BINARIES.fleetlog);
+    run_with(&fixture, &["--name", "outer"], &script).succeed();
+    let lines = judge::lines(&fixture.log());
+    demand_no_notice(&lines);
+    let inner: Vec<_> = lines.iter().filter(|line| line.worker == "inner").map(message).collect();
+    assert_eq!(inner, ["job started", "hello", "job ended"]);
+    let outer: Vec<_> = lines.iter().filter(|line| line.worker == "outer").map(message).collect();
+    assert_eq!(outer, ["job started", "job ended"]);
+}

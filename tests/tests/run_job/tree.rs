@@ -30,7 +30,7 @@ fn what_a_child_prints_that_outlives_the_job_is_logged_too() {
     let expected =
         ["job started", "early", "job ended", "late", "last", "the job's last process ended"];
     assert_eq!(told, expected);
-    assert_eq!(lines[5].fields["outlived_by"], 1);
+    assert_eq!(lines[5].fields["orphans"], 1);
 }
 
 #[test]
@@ -38,13 +38,31 @@ fn a_daemon_that_lets_go_of_the_output_does_not_keep_the_run() {
     let fixture = fixture();
     let go = fixture.path().join("go");
     let gone = fixture.path().join("gone");
-    let daemon = format!("({}; : > {})", until_there(&go), gone.display());
-    let script = format!("setsid sh -c '{daemon}' < /dev/null > /dev/null 2>&1 & echo started");
+    let detached = fixture.path().join("detached");
+    let daemon =
+        format!(": > {}; {}; : > {}", detached.display(), until_there(&go), gone.display());
+    let script = format!(
+        "setsid sh -c '{daemon}' < /dev/null > /dev/null 2>&1 & {}; echo started",
+        until_there(&detached)
+    );
     run(&fixture, &script).succeed();
     let lines = judge::lines(&fixture.log());
     assert_eq!(message(lines.last().expect("lines")), "job ended");
     touch(&go);
     wait::until("the daemon has lived on", || gone.exists());
+}
+
+#[test]
+fn a_job_whose_output_ends_before_it_does_is_waited_for() {
+    let fixture = fixture();
+    let go = fixture.path().join("go");
+    let script = format!("echo early; exec > /dev/null 2>&1; {}; exit 4", until_there(&go));
+    let mut run = run(&fixture, &script);
+    wait::until("its line is there", || in_log(&fixture, "early"));
+    assert!(run.is_running());
+    touch(&go);
+    assert_eq!(run.code(), 4, "{}", run.output());
+    assert_eq!(end(&judge::lines(&fixture.log())).fields["code"], 4);
 }
 
 #[test]

@@ -81,9 +81,8 @@ impl Cursor {
         let mut chapters = snapshot.chapters;
         // An archive holds only what was written before it was closed.
         if let Some(first) = filter.since.and_then(|since| since.checked_sub(SLACK).ok()) {
-            chapters.retain(|chapter| {
-                chapter.key.is_none_or(|key| key.second >= first.as_second())
-            });
+            chapters
+                .retain(|chapter| chapter.key.is_none_or(|key| key.second >= first.as_second()));
         }
         if way == Way::Backward {
             chapters.reverse();
@@ -111,7 +110,9 @@ impl Cursor {
             }
             if let Some(Open::Forward(forward)) = &mut self.open {
                 forward.any = true;
-                forward.any_early |= filter.until.and_then(|until| until.checked_add(SLACK).ok())
+                forward.any_early |= filter
+                    .until
+                    .and_then(|until| until.checked_add(SLACK).ok())
                     .is_none_or(|until| self.last_time <= until);
             }
             if !filter.allows(&line, found.as_ref(), converter) {
@@ -138,7 +139,7 @@ impl Cursor {
             };
             let path = opened.path.clone();
             let open = match self.way {
-                Way::Forward => Forward::new(opened, chapter.is_current()),
+                Way::Forward => Forward::open(opened, chapter.is_current()),
                 Way::Backward => backward(opened, reading),
             };
             match open {
@@ -165,7 +166,9 @@ impl Cursor {
                     }
                     return false;
                 }
-                Err(error) => (damage(&error, forward.place.number + 1, forward.lines.read), &forward.path),
+                Err(error) => {
+                    (damage(&error, forward.place.number + 1, forward.lines.read), &forward.path)
+                }
             },
             Some(Open::Backward(backward)) => match backward.previous(line) {
                 Ok(there) => return there,
@@ -184,7 +187,7 @@ fn damage(error: &io::Error, line: u64, offset: u64) -> String {
 }
 
 impl Forward {
-    fn new(opened: Opened, is_current: bool) -> io::Result<Open> {
+    fn open(opened: Opened, is_current: bool) -> io::Result<Open> {
         let path = opened.path.clone();
         Ok(Open::Forward(Box::new(Self {
             path,

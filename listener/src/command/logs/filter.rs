@@ -232,9 +232,13 @@ mod tests {
 
     #[test]
     fn targets_are_prefixes_of_whole_words() {
-        for (target, expected) in
-            [("my_app", true), ("my_app::job", true), ("my_app::", true), ("my", false), ("job", false)]
-        {
+        for (target, expected) in [
+            ("my_app", true),
+            ("my_app::job", true),
+            ("my_app::", true),
+            ("my", false),
+            ("job", false),
+        ] {
             let targets = vec![target.to_owned()];
             check(&Filter { targets, ..Filter::default() }, expected);
         }

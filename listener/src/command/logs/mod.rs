@@ -109,13 +109,13 @@ impl Logs {
             unknown: 0,
             watch: None,
         };
-        let way =
-            if self.reverse || self.lines.is_some() { Way::Backward } else { Way::Forward };
+        let way = if self.reverse || self.lines.is_some() { Way::Backward } else { Way::Forward };
         let cursors = snapshots.into_iter().map(|log| Cursor::new(log, way, &filter)).collect();
         self.print(cursors, way, &mut reading)?;
         if reading.unknown > 0 {
             let lines = things(reading.unknown, "line");
-            screen.note(format_args!("fleetlog: {lines} of no known layout left out; -g finds them"));
+            screen
+                .note(format_args!("fleetlog: {lines} of no known layout left out; -g finds them"));
         }
         if reading.problems.is_empty() {
             return Ok(Code::Done);

@@ -56,7 +56,8 @@ enum Way {
 impl Output {
     /// Opens the pager where one is wanted and there, else standard output.
     pub(super) fn open(wants_pager: bool) -> io::Result<Self> {
-        let mut pager = if wants_pager && io::stdout().is_terminal() { start_pager() } else { None };
+        let mut pager =
+            if wants_pager && io::stdout().is_terminal() { start_pager() } else { None };
         let way = match pager.as_mut().and_then(|pager| pager.stdin.take()) {
             Some(input) => Way::Pager(input),
             // A descriptor of its own: the library's would flush at every line.

@@ -168,9 +168,8 @@ impl Source {
     fn of(what: &str, sink: Sink) -> Result<Self, Failure> {
         let Sink { target, format, filter } = sink;
         let logs = if is_template(&target) {
-            let logs = fitting(&target).map_err(|why| {
-                Failure::usage(what, format_args!("{}: {why}", target.display()))
-            })?;
+            let logs = fitting(&target)
+                .map_err(|why| Failure::usage(what, format_args!("{}: {why}", target.display())))?;
             if logs.is_empty() {
                 let target = target.display();
                 return Err(Failure::failed(what, format_args!("{target}: no file fits")));

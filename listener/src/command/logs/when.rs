@@ -5,8 +5,7 @@ use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp, Zoned};
 
 /// What may be written, for help and refusals.
-pub(super) const EXPECTED: &str =
-    "expected a time such as '2026-11-22 10:00:00', 10:00, yesterday, 1h, '2 days ago' or @1795341600";
+pub(super) const EXPECTED: &str = "expected a time such as '2026-11-22 10:00:00', 10:00, yesterday, 1h, '2 days ago' or @1795341600";
 
 /// Reads a time. One without a zone is of the zone of `now`.
 pub(super) fn parse(text: &str, now: &Zoned) -> Result<Timestamp, String> {

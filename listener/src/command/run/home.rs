@@ -26,6 +26,7 @@ use fleetlog_protocol::{client, run_dir};
 
 use super::super::exit::Failure;
 use super::super::screen::Screen;
+use super::super::table::escape;
 use super::failure;
 use crate::config::Settings;
 use crate::drain::DrainError;
@@ -88,13 +89,11 @@ impl Home {
             told: false,
             is_hopeless: false,
         };
-        if !(home.listener_lives()? || home.listen()?) || home.listener.is_some() {
-            return Ok(home);
-        }
-        if file.is_some() && is_named {
+        let is_joined = home.listener_lives()? || home.listen()?;
+        if is_joined && is_named && file.is_some() {
             screen.note(format_args!(
                 "fleetlog: a listener lives in {}: the log is in its files, and --file is not used",
-                home.run_dir().display()
+                escape(&home.run_dir().to_string_lossy())
             ));
         }
         Ok(home)

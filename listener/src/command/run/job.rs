@@ -151,6 +151,8 @@ struct Aim {
     group: Option<libc::pid_t>,
     /// What came before the job ran.
     early: Vec<libc::c_int>,
+    /// Nobody is left who could be told.
+    is_over: bool,
 }
 
 impl Target {
@@ -163,30 +165,37 @@ impl Target {
         self.hurry.load(Ordering::Acquire)
     }
 
+    /// From now on a signal that ends processes means this one.
+    pub(super) fn job_is_over(&self) {
+        let mut aim = self.lock();
+        aim.is_over = true;
+        if aim.early.iter().any(|signal| ends_processes(*signal)) {
+            self.hurry.store(true, Ordering::Release);
+        }
+    }
+
     /// Takes a signal and passes it on, unless the job has it already.
     pub(super) fn hear(&self, signal: libc::c_int, has_it_already: bool) {
         let mut aim = self.lock();
-        if let Some(leader) = aim.leader {
+        if aim.is_over {
+            if ends_processes(signal) {
+                self.hurry.store(true, Ordering::Release);
+            }
+        } else if let Some(leader) = aim.leader {
             if !has_it_already {
                 send(if self.is_group { -leader } else { leader }, signal);
             }
         } else if aim.group.is_none() {
             aim.early.push(signal);
-        } else if !self.tell_orphans(&aim, signal, has_it_already)
-            && matches!(signal, SIGTERM | SIGINT | SIGHUP | SIGQUIT)
-        {
-            self.hurry.store(true, Ordering::Release);
+        } else if !has_it_already {
+            self.tell_orphans(&aim, signal);
         }
     }
 
-    /// Tells what the command left behind; returns whether there is anything.
-    fn tell_orphans(&self, aim: &Aim, signal: libc::c_int, has_it_already: bool) -> bool {
-        let orphans = children();
-        if has_it_already {
-            return !orphans.is_empty();
-        }
+    /// Tells what the command left behind.
+    fn tell_orphans(&self, aim: &Aim, signal: libc::c_int) {
         let mut group_is_told = false;
-        for orphan in &orphans {
+        for orphan in children() {
             // A group whose leader is gone is told only as long as a member of it is known to
             // live: after that its number is free for others.
             let is_member = self.is_group && Some(orphan.group) == aim.group;
@@ -196,7 +205,6 @@ impl Target {
                 send(-orphan.group, signal);
             }
         }
-        !orphans.is_empty()
     }
 
     fn aim(&self, pid: libc::pid_t) {
@@ -211,6 +219,10 @@ impl Target {
     fn lock(&self) -> MutexGuard<'_, Aim> {
         self.aim.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+const fn ends_processes(signal: libc::c_int) -> bool {
+    matches!(signal, SIGTERM | SIGINT | SIGHUP | SIGQUIT)
 }
 
 /// A target that is gone needs no signal any more.

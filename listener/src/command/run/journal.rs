@@ -17,6 +17,7 @@ use fleetlog_protocol::socket_queue::{
     CallsiteOf, Config, LinkNumber, SocketQueue, WhenFull, pause,
 };
 
+use super::super::table::{count, span, things};
 use super::streams::Which;
 
 /// What is kept at most until it is acknowledged, in bytes. The job is held up long before, at
@@ -129,8 +130,8 @@ impl Journal {
         for ((_, value), index) in fields.iter().zip(0..) {
             encoded.value(FieldName::Index(index), value);
         }
-        let (count, cut) = (encoded.count(), encoded.missing());
-        encoder.finish(std::process::id(), count, cut + missing);
+        let (number, cut) = (encoded.count(), encoded.missing());
+        encoder.finish(std::process::id(), number, cut + missing);
         let define = |out: &mut Vec<u8>| {
             let name = "line";
             let definition =
@@ -201,15 +202,24 @@ impl Journal {
         let account = self.queue.account();
         let dropped = account.dropped.total();
         let left = (self.queue.last_seq() - self.queue.acked()).min(account.accepted);
-        if left == 0 && dropped == 0 {
+        let mut parts = Vec::new();
+        if left > 0 {
+            parts.push(format!("{} not acknowledged", count(left)));
+        }
+        if dropped > 0 {
+            parts.push(format!("{} dropped", count(dropped)));
+        }
+        if parts.is_empty() {
             return None;
         }
-        let why = self.queue.refused().map(|why| format!(": the listener refused: {why}"));
-        let attempted = account.accepted + dropped;
-        let why = why.unwrap_or_default();
-        Some(format!(
-            "{left} of {attempted} records are not acknowledged and {dropped} were dropped{why}"
-        ))
+        let all = things(account.accepted + dropped, "record");
+        let why = match self.queue.refused() {
+            Some(why) => format!("the listener refused: {why}"),
+            None => {
+                format!("nobody took them for {}; wait longer with --timeout", span(self.patience))
+            }
+        };
+        Some(format!("{} of {all}: {why}", parts.join(" and ")))
     }
 
     /// A moment between two looks.

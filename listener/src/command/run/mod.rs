@@ -10,6 +10,7 @@
 //!
 //! It never kills the job, not even when nothing can be logged any more.
 
+mod events;
 mod home;
 mod job;
 mod journal;

@@ -8,18 +8,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fleetlog_protocol::message::Receipt;
-use fleetlog_protocol::record::Value;
-use fleetlog_protocol::{Level, run_dir};
-use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeValLike as _;
+use fleetlog_protocol::run_dir;
 use signal_hook::consts::SIGCHLD;
 
 use super::super::exit::Failure;
 use super::super::screen::Screen;
+use super::events::StartFailure;
 use super::home::Home;
 use super::job::{End, Job, Target};
 use super::journal::Journal;
-use super::quote::command_line;
 use super::signals;
 use super::streams::Streams;
 use crate::listener::ListenError;
@@ -36,12 +33,9 @@ const HELD_UP: u16 = 2;
 /// How often a listener is looked for that nobody logs to (in milliseconds).
 const IDLE: u16 = 1000;
 
-/// The numbers of the events, as [`Journal::event`] wants them.
-const STARTED: usize = 0;
-const ENDED: usize = 1;
-const FAILED: usize = 2;
-const NOT_STARTED: usize = 3;
-const OUTLIVED: usize = 4;
+/// What belongs together may come apart by so much: the end of a process and that of its output,
+/// a signal that ended the job and its arrival here.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// How it all ended.
 #[derive(Debug)]
@@ -70,11 +64,18 @@ enum Phase {
     Runs,
     /// What it printed before its end is still being read.
     Ended(End),
-    /// Something of it lives on, as far as is known, and so many orphans had ended before.
+    /// Something of it holds its output. So many orphans had ended before; when the end of the
+    /// rest was first seen, it was marked what they may have printed.
     Outlived {
         orphans: u64,
-        is_marked: bool,
+        marked_at: Option<Instant>,
     },
+}
+
+impl Phase {
+    const fn is_about_to_end(&self) -> bool {
+        matches!(self, Self::Outlived { marked_at: Some(_), .. })
+    }
 }
 
 impl<'a> Watch<'a> {
@@ -99,11 +100,11 @@ impl<'a> Watch<'a> {
         let code = match Job::start(self.command, &self.variables(), &target) {
             Ok((job, stdout, stderr)) => {
                 let streams = Streams::new(stdout, stderr, self.tee);
-                self.log_start(&job);
+                self.journal.started(self.command, job.pid());
                 let watched = self.attend(job, streams, &bell, begun, screen);
                 watched.map_err(|error| Failure::failed("the job can't be watched", error))?
             }
-            Err(error) => self.log_failure(&error, screen),
+            Err(error) => self.fail(&error, screen),
         };
         self.settle(&target, screen);
         let Self { journal, home, .. } = self;
@@ -122,6 +123,7 @@ impl<'a> Watch<'a> {
         variables
     }
 
+    /// Turns the loop until the job has ended and has nothing more to say; returns its code.
     fn attend(
         &mut self,
         mut job: Job,
@@ -149,44 +151,64 @@ impl<'a> Watch<'a> {
                     let end = *end;
                     if streams.are_closed() || job.is_alone() {
                         streams.close(pid, &mut self.journal);
-                        self.log_end(end, pid, begun.elapsed());
+                        self.journal.ended(end, pid, begun.elapsed());
                         return Ok(code);
                     }
-                    self.log_end(end, pid, begun.elapsed());
-                    phase = Phase::Outlived { orphans: job.orphans(), is_marked: false };
+                    self.journal.ended(end, pid, begun.elapsed());
+                    phase = Phase::Outlived { orphans: job.orphans(), marked_at: None };
                     continue;
                 }
                 Phase::Ended(_) => {}
-                Phase::Outlived { orphans, is_marked } => {
-                    // The last orphan may have printed something just before its end.
-                    if job.is_alone() && !std::mem::replace(is_marked, true) {
+                Phase::Outlived { orphans, marked_at } => {
+                    if marked_at.is_none() && (job.is_alone() || streams.are_closed()) {
+                        // The last orphan may have printed something just before its end.
                         streams.mark();
+                        *marked_at = Some(Instant::now());
                     }
-                    if streams.are_closed() || *is_marked && streams.have_reached_mark() {
+                    // A process lets go of the output before its parent can see its end.
+                    let is_over =
+                        job.is_alone() || marked_at.is_some_and(|at| at.elapsed() > GRACE);
+                    if is_over && streams.have_reached_mark() && marked_at.is_some() {
                         streams.close(pid, &mut self.journal);
-                        self.log_outlived(job.orphans() - *orphans, begun.elapsed());
+                        let orphans = job.orphans() - *orphans;
+                        self.journal.outlived(orphans, job.is_alone(), begun.elapsed());
                         return Ok(code);
                     }
                 }
             }
-            let paused = !self.journal.has_room();
-            let patience = match () {
-                () if paused => HELD_UP,
-                () if !streams.have_reached_mark() => 0,
-                () if self.journal.owes() => HEARING,
-                () => IDLE,
+            let paused = !self.journal.has_room() && !self.home.is_hopeless();
+            let patience = if paused {
+                HELD_UP
+            } else if !streams.have_reached_mark() {
+                0
+            } else if self.journal.owes() || phase.is_about_to_end() {
+                HEARING
+            } else {
+                IDLE
             };
             streams.turn(bell.as_fd(), paused, patience.into(), pid, &mut self.journal)?;
             while (&*bell).read(&mut [0; 64]).is_ok_and(|rings| rings > 0) {}
         }
     }
 
+    /// Says why the job could not be started, in the log as well, and returns its code.
+    fn fail(&mut self, error: &io::Error, screen: &mut Screen) -> u8 {
+        let failure = StartFailure::of(self.command, error);
+        screen.failure(&Failure::failed(failure.program.display(), &failure.why));
+        self.journal.not_started(self.command, &failure);
+        failure.code
+    }
+
     /// Waits until everything is acknowledged, as long as there is hope and nobody is in a hurry.
     fn settle(&mut self, target: &Target, screen: &mut Screen) {
+        target.job_is_over();
         self.journal.give_time();
-        while self.journal.owes() && !self.home.is_hopeless() && !target.is_in_a_hurry() {
+        let begun = Instant::now();
+        while self.journal.owes() && !self.home.is_hopeless() {
             self.tend(screen);
-            if self.journal.is_out_of_time() {
+            // The signal that ended the job is no hurry yet.
+            let is_in_a_hurry = target.is_in_a_hurry() && begun.elapsed() >= GRACE;
+            if is_in_a_hurry || self.journal.is_out_of_time() {
                 break;
             }
             Journal::rest();
@@ -201,78 +223,6 @@ impl<'a> Watch<'a> {
             self.journal.give_time();
         }
     }
-
-    fn log_start(&mut self, job: &Job) {
-        let (command, cwd) = (command_line(self.command), cwd());
-        let fields = [
-            ("command", Value::Str(&command)),
-            ("pid", Value::U64(job.pid())),
-            ("cwd", Value::Str(&cwd)),
-        ];
-        self.journal.event(STARTED, Level::Info, "job started", &fields);
-    }
-
-    fn log_end(&mut self, end: End, pid: u64, duration: Duration) {
-        let status = end.to_string();
-        let [stdout, stderr] = self.journal.lines();
-        let mut fields = vec![
-            ("status", Value::Str(&status)),
-            ("code", Value::U64(end.code().into())),
-            ("pid", Value::U64(pid)),
-            ("duration_ms", Value::U64(milliseconds(duration))),
-        ];
-        // What the job left behind and was not reaped yet is not in it.
-        if let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) {
-            fields.extend([
-                ("user_ms", Value::I64(usage.user_time().num_milliseconds())),
-                ("system_ms", Value::I64(usage.system_time().num_milliseconds())),
-                ("max_rss_kib", Value::I64(usage.max_rss())),
-            ]);
-        }
-        fields.extend([("stdout_lines", Value::U64(stdout)), ("stderr_lines", Value::U64(stderr))]);
-        let (number, level) =
-            if end.code() == 0 { (ENDED, Level::Info) } else { (FAILED, Level::Error) };
-        self.journal.event(number, level, "job ended", &fields);
-    }
-
-    /// Logs that the job could not be started, says so, and returns its code.
-    fn log_failure(&mut self, error: &io::Error, screen: &mut Screen) -> u8 {
-        let code = if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 };
-        let program = self.command.first().cloned().unwrap_or_default();
-        let why = match error.kind() {
-            io::ErrorKind::NotFound if is_there(&program) => {
-                "its interpreter, or its folder, was not found".to_owned()
-            }
-            io::ErrorKind::NotFound => "command not found".to_owned(),
-            io::ErrorKind::PermissionDenied => "it is not executable".to_owned(),
-            _ => error.to_string(),
-        };
-        screen.failure(&Failure::failed(program.display(), &why));
-        let (status, command, cwd) =
-            (format!("could not be started: {why}"), command_line(self.command), cwd());
-        let fields = [
-            ("status", Value::Str(&status)),
-            ("code", Value::U64(code.into())),
-            ("command", Value::Str(&command)),
-            ("cwd", Value::Str(&cwd)),
-        ];
-        self.journal.event(NOT_STARTED, Level::Error, "job ended", &fields);
-        code
-    }
-
-    fn log_outlived(&mut self, orphans: u64, duration: Duration) {
-        if orphans == 0 {
-            return;
-        }
-        let [stdout, stderr] = self.journal.lines();
-        let fields = [
-            ("outlived_by", Value::U64(orphans)),
-            ("duration_ms", Value::U64(milliseconds(duration))),
-            ("stdout_lines", Value::U64(stdout)),
-            ("stderr_lines", Value::U64(stderr)),
-        ];
-        self.journal.event(OUTLIVED, Level::Info, "the job's last process ended", &fields);
-    }
 }
 
 /// Lets signals go to the target, and the end of a process ring.
@@ -283,18 +233,4 @@ fn prepare(target: &Arc<Target>, at_terminal: bool) -> io::Result<UnixStream> {
     signal_hook::low_level::pipe::register(SIGCHLD, rope)?;
     signals::pass_on(target, at_terminal)?;
     Ok(bell)
-}
-
-fn cwd() -> String {
-    std::env::current_dir().map_or_else(|_| String::new(), |cwd| cwd.display().to_string())
-}
-
-/// Whether a command that is named by a path, and not looked up, exists.
-fn is_there(program: &OsString) -> bool {
-    let path = std::path::Path::new(program);
-    path.components().count() > 1 && path.exists()
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
