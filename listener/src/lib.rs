@@ -3,7 +3,8 @@
 //! The modules in the order of a record's way: `ownership` of the run directory, `intake` of
 //! connections, the `drain` that merges them by time, `route` tells which sinks want a record,
 //! `format` turns it into a line, `sink` collects and writes lines, `checkpoint` makes a batch
-//! exactly-once. Beside that way: `options`, the `config` file and the `command` line.
+//! exactly-once. Beside that way: `options`, the `config` file, the `supervisor` above this process
+//! and the `command` line.
 //!
 //! # Example
 //!
@@ -39,6 +40,7 @@ mod process;
 mod reading;
 pub mod route;
 mod sink;
+mod supervisor;
 mod wake;
 
 pub use drain::DrainError;

@@ -1,6 +1,7 @@
 //! A listener from a program: in the foreground, in a thread, or as a process of its own.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -18,6 +19,7 @@ use crate::ownership::{Ownership, OwnershipError};
 use crate::process::ListenerProcess;
 use crate::route::Directives;
 use crate::sink::{SINKS_MAX, SinkError};
+use crate::supervisor::{self, Supervisor};
 use crate::wake::{Wake, WakeHandle};
 
 /// Why a listener could not start, or ended without a receipt.
@@ -154,13 +156,19 @@ impl Builder {
     /// Listens in this thread until somebody sends the sentinel: `fleetlog stop`, TERM or INT.
     /// A second signal ends the process at once.
     ///
+    /// Under a service manager that speaks systemd's protocols it says when it is ready, paused
+    /// and ending, feeds the watchdog from the thread that drains, and takes the socket that is
+    /// handed down to it, which must be the run directory's.
+    ///
     /// # Errors
     /// Any [`ListenError`].
     pub fn run(self) -> Result<Receipt, ListenError> {
         raise_descriptor_limit();
         let wake = Wake::new()?;
         wake.follow_signals()?;
-        Ok(self.prepare(wake)?.run()?)
+        let handed_down = supervisor::handed_down()?;
+        let supervisor = Supervisor::of_environment(&self.options.run_dir);
+        Ok(self.prepare(wake, handed_down)?.supervised(supervisor).run()?)
     }
 
     /// Listens in a thread of this process. When this returns, workers can attach.
@@ -173,7 +181,7 @@ impl Builder {
     pub fn start(self) -> Result<RunningListener, ListenError> {
         let wake = Wake::new()?;
         let handle = wake.handle();
-        let drain = self.prepare(wake)?;
+        let drain = self.prepare(wake, None)?;
         let thread = std::thread::Builder::new()
             .name("fleetlog-drain".to_owned())
             .spawn(move || drain.run())?;
@@ -190,10 +198,10 @@ impl Builder {
     /// Any [`ListenError`], also those of the child's start.
     pub fn spawn(self) -> Result<ListenerProcess, ListenError> {
         let run_dir = self.options.run_dir.clone();
-        crate::process::spawn(run_dir, |wake| self.prepare(wake))
+        crate::process::spawn(run_dir, |wake| self.prepare(wake, None))
     }
 
-    fn prepare(mut self, wake: Wake) -> Result<Drain, ListenError> {
+    fn prepare(mut self, wake: Wake, handed_down: Option<OwnedFd>) -> Result<Drain, ListenError> {
         for path in std::mem::take(&mut self.files) {
             let target =
                 if path == Path::new("-") { SinkTarget::Stdout } else { SinkTarget::File(path) };
@@ -205,7 +213,8 @@ impl Builder {
         if self.options.sinks.len() > SINKS_MAX {
             return Err(ListenError::TooManySinks(self.options.sinks.len()));
         }
-        let ownership = Ownership::claim(&self.options.run_dir, self.options.socket_mode)?;
+        let ownership =
+            Ownership::claim(&self.options.run_dir, self.options.socket_mode, handed_down)?;
         let disk: SharedDisk = Arc::new(System);
         let opened = Checkpoint::open(SharedDisk::clone(&disk), &self.options.run_dir);
         let (checkpoint, recovery) = opened.map_err(|source| ListenError::Checkpoint {

@@ -5,18 +5,24 @@
 //! not inherit it, and it names its holder. The socket is bound in a private folder, given its
 //! mode, and only then renamed into place, so that it is never wider open than asked. A socket
 //! that a killed listener left is replaced; anything else of that name is never removed.
+//!
+//! A service manager may have bound the socket already and hand it down. Then it is used as it
+//! is, and left where it is: who connects while no listener lives waits in its backlog.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::fs::{
     DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _,
 };
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use fleetlog_protocol::run_dir::{self, RunDirError};
 use fleetlog_protocol::segment::LANES;
+use interprocess::local_socket::traits::Listener as _;
 use interprocess::local_socket::{
     GenericFilePath, ListenerNonblockingMode, ListenerOptions, ToFsName as _,
 };
@@ -24,6 +30,7 @@ use interprocess::os::unix::uds_local_socket::Listener as Socket;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
+use nix::sys::socket::{SockType, getsockopt, sockopt};
 
 const LOCK: &str = "lock";
 
@@ -48,6 +55,23 @@ pub enum OwnershipError {
     /// Something that is no socket stands where the socket belongs.
     #[error("{0} is in the way and is not a socket: fleetlog does not remove it, move it away")]
     ForeignFile(PathBuf),
+    /// The service manager handed down something else than the run directory's socket.
+    #[error(
+        "the service manager hands down {handed}, but workers connect to {wanted}: give the socket \
+         unit `ListenStream={wanted}`, or the listener another --run-dir", wanted = .wanted.display()
+    )]
+    OtherSocket {
+        /// What was handed down.
+        handed: String,
+        /// The run directory's socket.
+        wanted: PathBuf,
+    },
+    /// The service manager handed down the right socket, but nobody can connect to it any more.
+    #[error(
+        "the socket {0} that the service manager hands down is gone from its folder, so that no \
+         worker could connect: restart the socket unit"
+    )]
+    SocketGone(PathBuf),
     /// The system refused.
     #[error("{what} {path}: {source}")]
     System {
@@ -80,7 +104,8 @@ pub(crate) struct Ownership {
     pub(crate) run_dir: PathBuf,
     pub(crate) socket: Socket,
     socket_path: PathBuf,
-    socket_inode: u64,
+    /// Of the socket that was bound here; one that was handed down is not removed at the end.
+    socket_inode: Option<u64>,
     // The descriptor holds the lock; closing any other descriptor of the same file in this
     // process would release it, so it is opened once and kept.
     _lock: File,
@@ -91,8 +116,13 @@ pub(crate) struct Ownership {
 static OWNED_HERE: Mutex<Vec<(u64, u64)>> = Mutex::new(Vec::new());
 
 impl Ownership {
-    /// Makes the run directory if need be, locks it and binds its socket.
-    pub(crate) fn claim(run_dir: &Path, socket_mode: u32) -> Result<Self, OwnershipError> {
+    /// Makes the run directory if need be, locks it and binds its socket, unless it was handed
+    /// down: then its mode is the service manager's choice.
+    pub(crate) fn claim(
+        run_dir: &Path,
+        socket_mode: u32,
+        handed_down: Option<OwnedFd>,
+    ) -> Result<Self, OwnershipError> {
         let socket_path = run_dir::socket_path(run_dir)?;
         make(run_dir)?;
         run_dir::check_trust(run_dir)?;
@@ -100,11 +130,16 @@ impl Ownership {
         let identity = (metadata.dev(), metadata.ino());
         claim_here(run_dir, identity)?;
         let claimed = lock(run_dir).and_then(|lock| {
+            if let Some(handed_down) = handed_down {
+                let (socket, mode) = adopt(handed_down, &socket_path)?;
+                make_lanes(run_dir, mode)?;
+                return Ok((lock, socket, None));
+            }
             make_lanes(run_dir, socket_mode)?;
             let socket = bind(run_dir, &socket_path, socket_mode)?;
-            let socket_inode = fs::symlink_metadata(&socket_path)
+            let bound = fs::symlink_metadata(&socket_path)
                 .map_err(system("can't look at", &socket_path))?;
-            Ok((lock, socket, socket_inode.ino()))
+            Ok((lock, socket, Some(bound.ino())))
         });
         match claimed {
             Ok((lock, socket, socket_inode)) => Ok(Self {
@@ -127,7 +162,7 @@ impl Drop for Ownership {
     fn drop(&mut self) {
         // Whoever replaced the socket in the meantime keeps it.
         if fs::symlink_metadata(&self.socket_path)
-            .is_ok_and(|found| found.ino() == self.socket_inode)
+            .is_ok_and(|found| Some(found.ino()) == self.socket_inode)
         {
             let _ = fs::remove_file(&self.socket_path);
         }
@@ -249,6 +284,40 @@ fn bind_in(private: &Path, path: &Path, mode: u32) -> Result<Socket, OwnershipEr
     Ok(socket)
 }
 
+/// Takes over a socket that the service manager has bound. Returns its permission bits too.
+fn adopt(handed_down: OwnedFd, path: &Path) -> Result<(Socket, u32), OwnershipError> {
+    let wanted = std::path::absolute(path).map_err(system("can't name", path))?;
+    let other = |handed: String| OwnershipError::OtherSocket { handed, wanted: wanted.clone() };
+    let is_listening = getsockopt(&handed_down, sockopt::AcceptConn).unwrap_or(false);
+    let is_stream = getsockopt(&handed_down, sockopt::SockType) == Ok(SockType::Stream);
+    let socket = UnixListener::from(handed_down);
+    let address = socket.local_addr().ok();
+    match address.as_ref().map(|address| address.as_pathname()) {
+        None => return Err(other("something that is no Unix socket".to_owned())),
+        Some(None) => return Err(other("a Unix socket without a path".to_owned())),
+        Some(Some(bound)) if bound != wanted => {
+            return Err(other(format!("the socket {}", bound.display())));
+        }
+        Some(Some(_)) if !is_stream || !is_listening => {
+            let what = "a socket of this path that takes no stream connections (it needs \
+                        ListenStream= and Accept=no)";
+            return Err(other(what.to_owned()));
+        }
+        Some(Some(_)) => {}
+    }
+    // Somebody may have removed it, or put another one there: a listener that was started by hand.
+    let mode = match fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => found.mode() & 0o777,
+        Ok(_) => return Err(OwnershipError::ForeignFile(path.to_owned())),
+        Err(_) => return Err(OwnershipError::SocketGone(wanted)),
+    };
+    let socket = Socket::from(socket);
+    socket
+        .set_nonblocking(ListenerNonblockingMode::Both)
+        .map_err(system("can't accept connections without waiting on", path))?;
+    Ok((socket, mode))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -257,24 +326,28 @@ mod tests {
         tempfile::tempdir().expect("a temporary folder")
     }
 
+    fn claim(run_dir: &Path, socket_mode: u32) -> Result<Ownership, OwnershipError> {
+        Ownership::claim(run_dir, socket_mode, None)
+    }
+
     #[test]
     fn a_second_owner_is_refused_and_told_the_pid() {
         let folder = folder();
         let run_dir = folder.path().join("run");
-        let first = Ownership::claim(&run_dir, 0o600).expect("the first owner");
-        let second = Ownership::claim(&run_dir, 0o600).expect_err("a second owner");
+        let first = claim(&run_dir, 0o600).expect("the first owner");
+        let second = claim(&run_dir, 0o600).expect_err("a second owner");
         assert!(second.to_string().contains(&std::process::id().to_string()), "{second}");
         drop(first);
-        Ownership::claim(&run_dir, 0o600).expect("the run directory is free again");
+        claim(&run_dir, 0o600).expect("the run directory is free again");
     }
 
     #[test]
     fn a_foreign_file_is_never_removed() {
         let folder = folder();
         let run_dir = folder.path().join("run");
-        drop(Ownership::claim(&run_dir, 0o600).expect("an owner"));
+        drop(claim(&run_dir, 0o600).expect("an owner"));
         fs::write(run_dir.join("socket"), "precious").expect("a file");
-        let error = Ownership::claim(&run_dir, 0o600).expect_err("the file is in the way");
+        let error = claim(&run_dir, 0o600).expect_err("the file is in the way");
         assert!(matches!(error, OwnershipError::ForeignFile(_)), "{error}");
         assert_eq!(fs::read_to_string(run_dir.join("socket")).expect("still there"), "precious");
     }
@@ -283,7 +356,7 @@ mod tests {
     fn the_socket_has_the_mode_that_was_asked_for_whatever_the_umask() {
         let folder = folder();
         let run_dir = folder.path().join("run");
-        let owner = Ownership::claim(&run_dir, 0o666).expect("an owner");
+        let owner = claim(&run_dir, 0o666).expect("an owner");
         let mode = fs::metadata(run_dir.join("socket")).expect("the socket").mode() & 0o777;
         assert_eq!(mode, 0o666);
         assert_eq!(fs::metadata(&run_dir).expect("the folder").mode() & 0o777, 0o700);
@@ -297,7 +370,7 @@ mod tests {
         for (socket, lanes) in [(0o600, 0o700), (0o660, 0o1730), (0o666, 0o1733)] {
             let folder = folder();
             let run_dir = folder.path().join("run");
-            let _owner = Ownership::claim(&run_dir, socket).expect("an owner");
+            let _owner = claim(&run_dir, socket).expect("an owner");
             let mode = fs::metadata(run_dir.join("lanes")).expect("the folder").mode() & 0o7777;
             assert_eq!(mode, if root { lanes } else { 0o700 }, "socket {socket:o}");
         }
@@ -309,11 +382,11 @@ mod tests {
         let run_dir = folder.path().join("run");
         fs::create_dir(&run_dir).expect("a folder");
         fs::set_permissions(&run_dir, Permissions::from_mode(0o777)).expect("its mode");
-        let error = Ownership::claim(&run_dir, 0o600).expect_err("others may write there");
+        let error = claim(&run_dir, 0o600).expect_err("others may write there");
         assert!(error.to_string().contains("chmod go-w"), "{error}");
         let link = folder.path().join("link");
         std::os::unix::fs::symlink(&run_dir, &link).expect("a link");
-        let error = Ownership::claim(&link, 0o600).expect_err("a link is no run directory");
+        let error = claim(&link, 0o600).expect_err("a link is no run directory");
         assert!(error.to_string().contains("not a folder"), "{error}");
     }
 }

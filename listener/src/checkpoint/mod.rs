@@ -100,6 +100,8 @@ pub(crate) struct Checkpoint {
     layout: Layout,
     /// No queue slot before this one is free.
     first_free: Cell<usize>,
+    /// Paths of files that the last listener had open.
+    left_open: Vec<PathBuf>,
 }
 
 impl Checkpoint {
@@ -119,10 +121,20 @@ impl Checkpoint {
         let Some(layout) = Layout::read(&*memory) else {
             return Self::replace_damaged(disk, run_dir, &path);
         };
-        let mut checkpoint =
-            Self { disk, run_dir: run_dir.to_owned(), memory, layout, first_free: Cell::new(0) };
+        let mut checkpoint = Self {
+            disk,
+            run_dir: run_dir.to_owned(),
+            memory,
+            layout,
+            first_free: Cell::new(0),
+            left_open: Vec::new(),
+        };
         let recovery = checkpoint.recover();
         for file in 0..layout.files {
+            if checkpoint.memory.load(layout.file(file)) != 0 {
+                let path = checkpoint.path_of(FileSlot(file));
+                checkpoint.left_open.push(path);
+            }
             checkpoint.memory.store(layout.file(file), 0);
         }
         Ok((checkpoint, recovery))
@@ -144,7 +156,14 @@ impl Checkpoint {
         let memory = disk.create_state(&next, layout.words())?;
         layout.write(&*memory);
         disk.rename(&next, &run_dir.join(STATE))?;
-        Ok(Self { disk, run_dir: run_dir.to_owned(), memory, layout, first_free: Cell::new(0) })
+        Ok(Self {
+            disk,
+            run_dir: run_dir.to_owned(),
+            memory,
+            layout,
+            first_free: Cell::new(0),
+            left_open: Vec::new(),
+        })
     }
 
     /// The queues that are known.
@@ -179,13 +198,7 @@ impl Checkpoint {
 
     /// Takes a file in that batches will name.
     pub(crate) fn add_file(&mut self, path: &Path, identity: Identity) -> io::Result<FileSlot> {
-        let bytes = path.as_os_str().as_encoded_bytes();
-        if bytes.len() > layout::PATH_MAX {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidFilename,
-                format!("the path has {} bytes, the limit is {}", bytes.len(), layout::PATH_MAX),
-            ));
-        }
+        let bytes = path_bytes(path)?;
         let free =
             (0..self.layout.files).find(|slot| self.memory.load(self.layout.file(*slot)) == 0);
         let slot = match free {
@@ -201,6 +214,17 @@ impl Checkpoint {
         self.store_bytes(at + 3, bytes);
         self.memory.store(at, 1);
         Ok(FileSlot(slot))
+    }
+
+    /// The file has another path from now on. Must not be called while an intent is open.
+    pub(crate) fn change_path(&self, slot: FileSlot, path: &Path) -> io::Result<()> {
+        self.store_bytes(self.layout.file(slot.0) + 3, path_bytes(path)?);
+        Ok(())
+    }
+
+    /// The files that the last listener had open: what it began to do to them may be half done.
+    pub(crate) fn take_left_open(&mut self) -> Vec<PathBuf> {
+        std::mem::take(&mut self.left_open)
     }
 
     /// The path names another file from now on. Must not be called while an intent is open.
@@ -275,6 +299,7 @@ impl Checkpoint {
             memory: self.disk.create_state(&next, layout.words())?,
             layout,
             first_free: self.first_free.clone(),
+            left_open: std::mem::take(&mut self.left_open),
         };
         layout.write(&*larger.memory);
         for slot in 0..self.layout.queues {
@@ -375,6 +400,17 @@ impl Checkpoint {
         bytes.truncate(length);
         bytes
     }
+}
+
+fn path_bytes(path: &Path) -> io::Result<&[u8]> {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    if bytes.len() > layout::PATH_MAX {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidFilename,
+            format!("the path has {} bytes, the limit is {}", bytes.len(), layout::PATH_MAX),
+        ));
+    }
+    Ok(bytes)
 }
 
 const fn low_word(value: u128) -> u64 {

@@ -108,12 +108,16 @@ impl Checkpoint {
         usize::try_from(self.memory.load(at)).unwrap_or(0).min(limit)
     }
 
+    pub(super) fn path_of(&self, slot: FileSlot) -> PathBuf {
+        let bytes = self.load_bytes(self.layout.file(slot.0) + 3, layout::FILE_WORDS - 4);
+        PathBuf::from(OsString::from_vec(bytes))
+    }
+
     /// Opens a file of the intent, under its own name or under the one that somebody gave it
     /// since, in the same folder.
     fn open_file(&self, slot: FileSlot) -> (PathBuf, io::Result<Box<dyn DiskFile>>) {
+        let path = self.path_of(slot);
         let at = self.layout.file(slot.0);
-        let bytes = self.load_bytes(at + 3, layout::FILE_WORDS - 4);
-        let path = PathBuf::from(OsString::from_vec(bytes));
         let identity = (self.memory.load(at + 1), self.memory.load(at + 2));
         let mut file = open_if(&*self.disk, &path, identity);
         if file.is_err()

@@ -10,11 +10,15 @@ use super::receipt;
 use super::screen::Screen;
 use crate::config::{self, Settings};
 use crate::listener::{ListenError, Listener};
+use crate::ownership::OwnershipError;
 
 /// Own the log files and drain the fleet into them
 ///
 /// Runs in the foreground until `fleetlog stop`, TERM or INT: then it writes everything that was
 /// logged, syncs, and prints a receipt. A second TERM or INT ends it at once.
+///
+/// Under systemd it tells when it is ready and that it is alive (Type=notify, WatchdogSec=), and
+/// takes the run directory's socket from a socket unit.
 #[derive(clap::Args, Debug)]
 #[command(after_help = examples(&[
     ("One file for the whole fleet", "fleetlog listen --file /var/log/apps.log"),
@@ -71,6 +75,11 @@ impl Listen {
 
 /// What a listener that could not live says.
 pub(super) fn failure(error: &ListenError) -> Failure {
-    let code = if error.is_already_owned() { Code::Listener } else { Code::Failed };
+    let code = match error {
+        error if error.is_already_owned() => Code::Listener,
+        // A restart would fare no better: the units contradict each other.
+        ListenError::Ownership(OwnershipError::OtherSocket { .. }) => Code::Usage,
+        _ => Code::Failed,
+    };
     Failure::new(code, format_args!("listen: {error}"))
 }

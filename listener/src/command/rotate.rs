@@ -58,7 +58,8 @@ impl Reopen {
         match ask(common, screen, "reopen", Request::Reopen, self.timeout)? {
             Reply::Reopened { logs } if !common.quiet => {
                 let opened = things(logs, "log");
-                screen.line(format_args!("Every log is written at its path; {opened} opened anew."));
+                screen
+                    .line(format_args!("Every log is written at its path; {opened} opened anew."));
             }
             Reply::Reopened { .. } => {}
             _ => return Err(Failure::unexpected_answer("reopen")),

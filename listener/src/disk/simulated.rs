@@ -27,11 +27,14 @@ pub(crate) enum Planted {
     LyingWrite,
 }
 
+/// A state's words; they belong to the disk, not to whoever mapped them.
+type StateWords = Arc<Mutex<Vec<u64>>>;
+
 #[derive(Clone, Debug)]
 enum Node {
     File(u64),
     Link(PathBuf),
-    State(Arc<Mutex<Vec<u64>>>),
+    State(StateWords),
 }
 
 #[derive(Clone, Debug)]
@@ -61,7 +64,7 @@ struct World {
     random: u64,
     planted: Option<Planted>,
     /// The last words before now, as they were.
-    undo: Vec<(Arc<Mutex<Vec<u64>>>, usize, u64)>,
+    undo: Vec<(StateWords, usize, u64)>,
     /// Called names that are removed for good, with what was in them.
     removed: Vec<(PathBuf, Vec<u8>)>,
 }
@@ -98,7 +101,11 @@ impl World {
                     state.lock().unwrap()[at] = before;
                 }
             }
-            return if self.random() % 2 == 0 { Err(killed()) } else { Ok(Step::DoneAndDead) };
+            return if self.random().is_multiple_of(2) {
+                Err(killed())
+            } else {
+                Ok(Step::DoneAndDead)
+            };
         }
         if self.fail_at.is_some_and(|at| self.steps >= at) {
             self.fail_at = None;
@@ -437,12 +444,12 @@ impl DiskFile for Handle {
         if room == 0 {
             return Err(Errno::ENOSPC.into());
         }
-        let is_short = matches!(step, Step::DoneAndDead) || world.random() % 8 == 0;
+        let is_short = matches!(step, Step::DoneAndDead) || world.random().is_multiple_of(8);
         let most = u64::try_from(bytes.len()).unwrap().min(room);
         let len = if is_short { world.random() % most + 1 } else { most };
         let len = usize::try_from(len).unwrap();
         let now = world.now;
-        let lies = world.planted == Some(Planted::LyingWrite) && world.random() % 16 == 0;
+        let lies = world.planted == Some(Planted::LyingWrite) && world.random().is_multiple_of(16);
         let file = world.files.get_mut(&self.id).unwrap();
         file.bytes.extend_from_slice(&bytes[..len - usize::from(lies)]);
         file.modified = now;
@@ -482,7 +489,7 @@ impl Drop for Handle {
 #[derive(Debug)]
 struct State {
     disk: Simulated,
-    words: Arc<Mutex<Vec<u64>>>,
+    words: StateWords,
 }
 
 impl Words for State {

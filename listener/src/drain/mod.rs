@@ -32,6 +32,7 @@ use crate::intake::{Callsites, Intake, Introduction, Offence, Role, Token, Worke
 use crate::options::{Options, SinkTarget};
 use crate::ownership::Ownership;
 use crate::sink::{SinkError, Sinks};
+use crate::supervisor::Supervisor;
 use crate::wake::Wake;
 use clock::WallClock;
 use notice::{Notice, Notices};
@@ -45,6 +46,9 @@ const PAUSE_LONGEST: Duration = Duration::from_millis(500);
 
 /// How often disconnected queues are asked whether their process still lives.
 const ORPHAN_CHECK: Duration = Duration::from_secs(30);
+
+/// How long a listener that ends lets the compression of old files finish.
+const TIDYING: Duration = Duration::from_secs(2);
 
 /// How long a listener that ends waits for a command to take its receipt.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -119,6 +123,8 @@ pub(crate) struct Drain {
     worker_seen: bool,
     /// Every process that it was spawned for is gone.
     is_alone: bool,
+    /// Who hears how this process fares, if anybody wants to.
+    supervisor: Option<Supervisor>,
 }
 
 impl Drain {
@@ -161,18 +167,31 @@ impl Drain {
             started: Instant::now(),
             worker_seen: false,
             is_alone: false,
+            supervisor: None,
         };
         drain.scan()?;
         Ok(drain)
     }
 
+    /// Lets a service manager hear how this drain fares.
+    pub(crate) fn supervised(self, supervisor: Option<Supervisor>) -> Self {
+        Self { supervisor, ..self }
+    }
+
     /// Drains until somebody sends the sentinel, and gives the receipt.
     pub(crate) fn run(mut self) -> Result<Receipt, DrainError> {
+        if let Some(supervisor) = &mut self.supervisor {
+            supervisor.ready();
+        }
         loop {
             self.sleep()?;
             self.round(stamp::now())?;
+            if let Some(supervisor) = &mut self.supervisor {
+                supervisor.came_around(self.trouble.as_ref().map(|trouble| &trouble.error as _));
+            }
             let cutoff = self.collected;
             if self.stop_is_due(cutoff) || self.last_worker_is_gone() {
+                self.say_stopping();
                 self.take_leave_of_the_dead(cutoff)?;
                 if let Some(trouble) = self.trouble.take() {
                     return Err(DrainError::Unwritten(trouble.error));
@@ -194,7 +213,9 @@ impl Drain {
     fn sleep(&mut self) -> Result<(), DrainError> {
         if let Some(trouble) = &self.trouble {
             // Workers that can't be served would end a wait at once, again and again.
-            self.wake.wait_until(trouble.retry_at);
+            let sign_of_life = self.supervisor.as_ref().and_then(Supervisor::due);
+            let retry = trouble.retry_at;
+            self.wake.wait_until(sign_of_life.map_or(retry, |due| due.min(retry)));
             return Ok(());
         }
         if !self.active.is_empty() || self.buries || self.requests.waits_for_a_round() {
@@ -209,8 +230,16 @@ impl Drain {
             Some(self.orphan_check),
             self.intake.segments.next_check(),
             self.scan_at,
+            self.supervisor.as_ref().and_then(Supervisor::due),
         ];
         Ok(self.intake.wait(deadlines.into_iter().flatten().min())?)
+    }
+
+    /// The end is certain: nobody can take a signal back, unlike the command that asked for it.
+    fn say_stopping(&mut self) {
+        if let Some(supervisor) = &mut self.supervisor {
+            supervisor.stopping();
+        }
     }
 
     fn round(&mut self, cutoff: Stamp) -> Result<(), DrainError> {
@@ -222,6 +251,9 @@ impl Drain {
         if woken.by_wake {
             let wishes = self.wake.take();
             self.is_alone |= wishes.alone;
+            if wishes.stop {
+                self.say_stopping();
+            }
             self.requests.signal(wishes);
         }
         for offence in refused {
@@ -265,6 +297,8 @@ impl Drain {
         self.look_for_orphans()?;
         self.commit()?;
         self.finish_lanes()?;
+        // What was said about lanes that ended belongs to the files as they are.
+        self.commit()?;
         self.sinks.tend(self.clock.time(cutoff), &self.checkpoint)?;
         self.sinks.sync_if_due()
     }
@@ -436,6 +470,9 @@ impl Drain {
         if advances.is_empty() && self.sinks.buffered() == 0 {
             return self.sinks.turn_full(&self.checkpoint);
         }
+        if let Some(supervisor) = &mut self.supervisor {
+            supervisor.made_progress();
+        }
         self.sinks.commit(&self.checkpoint, &advances)?;
         let intake = &mut self.intake;
         self.queues.committed(|queue| {
@@ -471,6 +508,7 @@ impl Drain {
     /// The end: everything is written; sync, give the receipt, let go.
     fn end(mut self) -> Result<Receipt, DrainError> {
         self.sinks.sync_all().map_err(DrainError::Unwritten)?;
+        self.sinks.finish_packing(&self.checkpoint, Instant::now() + TIDYING);
         let receipt = self.receipt();
         let tokens = self.requests.answer_stop(&receipt, &mut self.intake);
         let deadline = Instant::now() + FAREWELL;

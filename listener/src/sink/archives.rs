@@ -14,7 +14,7 @@
 //! A listener that starts takes Packing back to Plain, by removing the temporary file, and finishes
 //! Doubled once it has compared the two.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
@@ -77,14 +77,18 @@ impl Archives {
     /// Looks into the folder of a log, and takes back what a killed listener left unfinished.
     /// `current` is the log's own file, which a rotation may have given an archive's name already.
     pub(super) fn load(disk: &dyn Disk, log: &Path, current: Identity) -> io::Result<Self> {
-        let mut archives = Self { names: ArchiveNames::of(log), known: BTreeMap::new(), last_key: None };
+        let mut archives =
+            Self { names: ArchiveNames::of(log), known: BTreeMap::new(), last_key: None };
         let names = disk.list(archives.names.folder())?;
         let moved = archives.moved(disk, log, &names)?;
         for name in names {
             if let Some(finished) = strip(&name, UNFINISHED)
                 && archives.names.parse(finished).is_some()
             {
-                gone(disk.unlink(&archives.names.folder().join(&name)))?;
+                let path = archives.names.folder().join(&name);
+                if disk.metadata(&path).is_ok_and(|found| found.is_file) {
+                    gone(disk.unlink(&path))?;
+                }
                 continue;
             }
             let Some((key, compression)) = archives.names.parse(&name) else { continue };
@@ -139,6 +143,25 @@ impl Archives {
             // Packed twice by somebody: one of them counts, the other one is not ours.
             _ => archive.packed = archive.packed.or(Some((compression, len))),
         }
+    }
+
+    /// Forgets what somebody else removed.
+    pub(super) fn prune(&mut self, disk: &dyn Disk) -> io::Result<()> {
+        let listed: HashSet<_> = disk.list(self.names.folder())?.into_iter().collect();
+        let names = &self.names;
+        let is_there = |key, compression| {
+            names.path(key, compression).file_name().is_some_and(|name| listed.contains(name))
+        };
+        self.known.retain(|key, archive| {
+            archive.plain = archive.plain.filter(|_| is_there(*key, Compression::None));
+            archive.packed = archive.packed.filter(|(packed, _)| is_there(*key, *packed));
+            let is_left = archive.plain.is_some() || archive.packed.is_some();
+            if let (Work::UnderWay(given_up), false) = (&archive.work, is_left) {
+                given_up.store(true, Ordering::Release);
+            }
+            is_left
+        });
+        Ok(())
     }
 
     /// Takes in the file that was just closed.

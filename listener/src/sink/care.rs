@@ -11,7 +11,7 @@ use crate::checkpoint::Checkpoint;
 use crate::disk::SharedDisk;
 use crate::wake::WakeHandle;
 
-use super::log::Log;
+use super::log::{Log, is_refusal};
 use super::pack::{Job, Packer};
 use super::watch::Watch;
 use super::{Sink, SinkError, Sinks, failed, logs_mut};
@@ -35,6 +35,14 @@ pub(super) struct Care {
     has_news: bool,
     /// The earliest time at which the clock asks for something, in nanoseconds since the epoch.
     due: Option<u64>,
+}
+
+/// What came of rotating some logs.
+struct Turned {
+    /// Those that were rotated.
+    logs: u64,
+    /// The last one whose folder does not permit it.
+    refused: Option<SinkError>,
 }
 
 impl Care {
@@ -80,44 +88,42 @@ impl Sinks {
         if turned.is_err() {
             self.full = true;
         }
-        turned.map(|_| ())
+        turned.map(drop)
     }
 
     /// Rotates every log, whatever its size. Returns how many there were to rotate.
     pub(crate) fn rotate(&mut self, checkpoint: &Checkpoint) -> Result<u64, SinkError> {
-        self.turn(checkpoint, |_| true)
+        let turned = self.turn(checkpoint, |_| true)?;
+        turned.refused.map_or(Ok(turned.logs), Err)
     }
 
     fn turn(
         &mut self,
         checkpoint: &Checkpoint,
         is_wanted: impl Fn(&Log) -> bool,
-    ) -> Result<u64, SinkError> {
+    ) -> Result<Turned, SinkError> {
         let now = self.disk.now();
-        let (mut turned, mut refused) = (0, None);
+        let mut turned = Turned { logs: 0, refused: None };
         for sink in &mut self.sinks {
             let Sink { shared, files, options, rotations, .. } = sink;
             for log in logs_mut(shared, files).filter(|log| is_wanted(log)) {
                 self.care.has_news = true;
                 match log.turn(checkpoint) {
                     Ok(true) => {
-                        turned += 1;
+                        turned.logs += 1;
                         *rotations += 1;
                     }
                     Ok(false) => {}
                     // The log grows on, and so do the others.
-                    Err(source) if source.kind() == std::io::ErrorKind::PermissionDenied => {
-                        refused = Some(failed(options, log, source));
+                    Err(source) if is_refusal(&source) => {
+                        turned.refused = Some(failed(options, log, source));
                     }
                     Err(source) => return Err(failed(options, log, source)),
                 }
                 log.keep_bounds(now).map_err(|source| failed(options, log, source))?;
             }
         }
-        match refused {
-            Some(error) if turned == 0 && !self.full => Err(error),
-            _ => Ok(turned),
-        }
+        Ok(turned)
     }
 
     /// Goes on with whatever the paths name now. A batch that is half written goes there as a whole.
@@ -195,6 +201,18 @@ impl Sinks {
         self.pack_next()?;
         self.care.due = self.logs_mut().filter_map(|log| log.due()).min();
         Ok(())
+    }
+
+    /// Lets the packer finish what it has, as far as it can until a deadline, so that a job that ends
+    /// leaves its files tidy. What is left over is done by the next listener.
+    pub(crate) fn finish_packing(&mut self, checkpoint: &Checkpoint, deadline: Instant) {
+        self.care.has_news = true;
+        while self.tend(self.disk.now(), checkpoint).is_ok()
+            && self.care.packer.is_busy()
+            && Instant::now() < deadline
+        {
+            self.care.packer.wait(deadline);
+        }
     }
 
     fn take_packed(&mut self) -> Result<(), SinkError> {

@@ -81,15 +81,20 @@ impl LogFile {
         }
     }
 
-    /// Goes on with whatever its path names now, or with a new file. No batch may be under way.
+    /// Goes on with whatever a path names now, or with a new file. No batch may be under way.
     pub(super) fn reopen(
         &mut self,
         disk: &dyn Disk,
+        path: PathBuf,
         access: Access,
         checkpoint: &Checkpoint,
     ) -> io::Result<Meta> {
-        let opened = open_or_create(disk, &self.path, access)?;
+        let opened = open_or_create(disk, &path, access)?;
         let found = opened.file.metadata()?;
+        if let Some(slot) = self.slot.filter(|_| path != self.path) {
+            checkpoint.change_path(slot, &path)?;
+        }
+        self.path = path;
         self.replace(opened.file, found, checkpoint);
         self.is_new = opened.is_new;
         self.look_at_end(disk);
@@ -124,14 +129,14 @@ impl LogFile {
         self.identity
     }
 
-    /// Whether it is a regular file: whether it can be cut, rotated and kept.
-    pub(super) const fn is_regular(&self) -> bool {
-        self.slot.is_some()
-    }
-
     /// Bytes on disk as far as this listener knows.
     pub(super) const fn len(&self) -> u64 {
         self.len
+    }
+
+    /// Bytes on disk before the first line of the batch.
+    pub(super) const fn begin(&self) -> u64 {
+        self.len + self.is_torn as u64
     }
 
     /// Bytes on disk once the batch is written.
@@ -144,9 +149,21 @@ impl LogFile {
         self.slot.is_none() && !self.batch.is_empty()
     }
 
-    /// Looks at the file before a batch. Returns whether it still has a name.
+    /// Looks at the file before its batch. Returns whether it still has a name.
+    pub(super) fn look_before_batch(&mut self) -> io::Result<bool> {
+        if self.batch.is_empty() {
+            return Ok(true);
+        }
+        let has_name = self.look()?;
+        if std::mem::take(&mut self.is_torn) && self.len > 0 {
+            self.batch.insert(0, b'\n');
+        }
+        Ok(has_name)
+    }
+
+    /// Looks how long the file is. Returns whether it still has a name.
     pub(super) fn look(&mut self) -> io::Result<bool> {
-        if self.slot.is_none() || self.batch.is_empty() {
+        if self.slot.is_none() {
             return Ok(true);
         }
         // The kernel's word, not our sum: somebody may have cut the file, or added to it.
@@ -157,9 +174,6 @@ impl LogFile {
             tracing::warn!(%path, lost, "somebody cut the log; the lines that were there are gone");
         }
         self.len = found.len;
-        if std::mem::take(&mut self.is_torn) && self.len > 0 {
-            self.batch.insert(0, b'\n');
-        }
         Ok(found.links > 0)
     }
 

@@ -77,6 +77,8 @@ enum Turn {
 pub(super) struct Log {
     disk: SharedDisk,
     rules: Rules,
+    /// The path as it was configured; links on the way are followed anew when it is reopened.
+    named: PathBuf,
     pub(super) file: LogFile,
     /// `None` for what is no regular file and is never rotated.
     pub(super) archives: Option<Archives>,
@@ -99,6 +101,7 @@ impl Log {
         rules: &Rules,
         checkpoint: &mut Checkpoint,
     ) -> io::Result<Self> {
+        let named = path.to_owned();
         let path = resolved(&*disk, path)?;
         let next = next_path(&path);
         gone(disk.unlink(&next))?;
@@ -110,6 +113,7 @@ impl Log {
         let mut log = Self {
             disk,
             rules: rules.clone(),
+            named,
             file,
             archives,
             window: None,
@@ -122,11 +126,19 @@ impl Log {
         Ok(log)
     }
 
+    /// Takes back what a killed listener left half done for a log that may never be opened again.
+    pub(super) fn tidy(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+        gone(disk.unlink(&next_path(path)))?;
+        let current = disk.metadata(path).map_or((0, 0), |found| found.identity);
+        Archives::load(disk, path, current).map(drop)
+    }
+
     /// Standard output, which is written to and nothing else.
     pub(super) fn of_stream(disk: SharedDisk, file: LogFile, rules: &Rules) -> Self {
         Self {
             disk,
             rules: rules.clone(),
+            named: PathBuf::new(),
             file,
             archives: None,
             window: None,
@@ -148,7 +160,7 @@ impl Log {
     /// log wants a [`turn`](Self::turn).
     #[inline]
     pub(super) fn has_room(&mut self, before: usize, line: usize, time: u64) -> bool {
-        let len = self.file.len() + before as u64;
+        let len = self.file.begin() + before as u64;
         if self.archives.is_none() {
             return true;
         }
@@ -163,7 +175,7 @@ impl Log {
         if len + line as u64 <= self.rules.file_size_max && !is_over {
             return true;
         }
-        if self.refused_until.is_some_and(|until| self.disk.now() < until) {
+        if self.is_refused() {
             return true;
         }
         self.wants_turn = true;
@@ -197,7 +209,6 @@ impl Log {
         turn.into_iter().chain(expiry).min()
     }
 
-
     /// Makes the current file an archive and begins another one. Returns whether there was
     /// anything to archive. Where the folder does not permit it, the log grows on and says so.
     pub(super) fn turn(&mut self, checkpoint: &Checkpoint) -> io::Result<bool> {
@@ -208,16 +219,7 @@ impl Log {
                 Ok(turned)
             }
             Err(error) if is_refusal(&error) => {
-                if self.refused_until.is_none() {
-                    let path = self.file.path().display();
-                    tracing::error!(
-                        %path, %error,
-                        "the log can't be rotated and grows on: its folder must be writable for \
-                         this user"
-                    );
-                }
-                let pause = u64::try_from(REFUSED_PAUSE.as_nanos()).unwrap_or(u64::MAX);
-                self.refused_until = Some(self.disk.now().saturating_add(pause));
+                self.note_refusal(&error);
                 self.wants_turn = false;
                 Err(error)
             }
@@ -225,14 +227,37 @@ impl Log {
         }
     }
 
+    /// A folder that can't be written to must not cost a line: the log grows on.
+    pub(super) fn note_refusal(&mut self, error: &io::Error) {
+        if self.refused_until.is_none() {
+            let path = self.file.path().display();
+            tracing::error!(
+                %path, %error,
+                "the log can't be rotated, or its old files not removed, and it grows on: its \
+                 folder must be writable for this user"
+            );
+        }
+        let pause = u64::try_from(REFUSED_PAUSE.as_nanos()).unwrap_or(u64::MAX);
+        self.refused_until = Some(self.disk.now().saturating_add(pause));
+    }
+
+    pub(super) fn is_refused(&self) -> bool {
+        self.refused_until.is_some_and(|until| self.disk.now() < until)
+    }
+
     fn try_turn(&mut self, checkpoint: &Checkpoint) -> io::Result<bool> {
         self.refresh()?;
+        // Somebody may have cut it since its last batch.
+        self.file.look()?;
         if self.archives.is_none() || self.file.len() == 0 {
             self.begin_now();
             return Ok(false);
         }
         // Its file is let go of here, and nobody else will sync it.
         self.file.sync(&*self.disk)?;
+        if let Some(archives) = &mut self.archives {
+            archives.prune(&*self.disk)?;
+        }
         match self.turn {
             Turn::Whole => match self.name_archive()? {
                 Some(key) => self.turn = Turn::Linked(key),
@@ -345,7 +370,9 @@ impl Log {
 
     /// Whether the path names another file than the one that is written to, or none.
     pub(super) fn is_moved(&self) -> io::Result<bool> {
-        Ok(self.archives.is_some() && !self.is_ours(self.file.path())?)
+        Ok(self.archives.is_some()
+            && (!self.is_ours(self.file.path())?
+                || resolved(&*self.disk, &self.named)? != self.file.path()))
     }
 
     /// Goes on with the file that the path names now, or with a new one. No batch may be under way.
@@ -363,7 +390,8 @@ impl Log {
             self.turn = Turn::Whole;
         }
         let _ = self.file.sync(&*self.disk);
-        let found = self.file.reopen(&*self.disk, self.rules.access, checkpoint)?;
+        let path = resolved(&*self.disk, &self.named)?;
+        let found = self.file.reopen(&*self.disk, path, self.rules.access, checkpoint)?;
         self.begin_window(&found);
         self.wants_turn = false;
         self.refused_until = None;
@@ -426,7 +454,7 @@ fn resolved(disk: &dyn Disk, path: &Path) -> io::Result<PathBuf> {
 }
 
 /// Whether trying again soon is in vain, and the file itself can still be written.
-fn is_refusal(error: &io::Error) -> bool {
+pub(super) fn is_refusal(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::PermissionDenied
 }
 

@@ -161,6 +161,12 @@ impl Sinks {
             full: false,
             writing: false,
         };
+        for path in checkpoint.take_left_open() {
+            // A file of a worker that never comes back would stay half rotated for ever.
+            if let Err(error) = Log::tidy(&*sinks.disk, &path) {
+                tracing::warn!(path = %path.display(), %error, "a log can't be tidied");
+            }
+        }
         for options in &options.sinks {
             sinks.sinks.push(Sink::new(options));
         }
@@ -353,7 +359,9 @@ impl Sinks {
         for sink in &mut self.sinks {
             for log in logs_mut(&mut sink.shared, &mut sink.files) {
                 let ready = ready_for_batch(log, checkpoint);
-                ready.map_err(|source| failed(&sink.options, log, source))?;
+                if ready.map_err(|source| failed(&sink.options, log, source))? {
+                    self.care.follow(log.file.path());
+                }
                 unseen |= log.file.is_unseen();
                 extents.extend(log.file.extent());
             }
@@ -462,13 +470,18 @@ impl Sink {
     }
 }
 
-/// Looks at a log before its batch: it must still have a name, and the bytes must have room.
-fn ready_for_batch(log: &mut Log, checkpoint: &Checkpoint) -> io::Result<()> {
-    if !log.file.look()? {
+/// Looks at a log before its batch: it must still have a name, and the bytes must have room. Returns
+/// whether its file was begun anew.
+fn ready_for_batch(log: &mut Log, checkpoint: &Checkpoint) -> io::Result<bool> {
+    let is_removed = !log.file.look_before_batch()?;
+    if is_removed {
         log.reopen_with_batch(checkpoint)?;
-        log.file.look()?;
+        log.file.look_before_batch()?;
     }
-    if log.file.batch.is_empty() { Ok(()) } else { log.keep_total() }
+    if !log.file.batch.is_empty() {
+        log.keep_total()?;
+    }
+    Ok(is_removed)
 }
 
 fn log_of<'s>(

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use flate2::write::GzEncoder;
 
@@ -73,6 +74,8 @@ pub(super) struct Packer {
     queue: Vec<Job>,
     /// The flag of the job that is under way.
     busy: Option<Arc<AtomicBool>>,
+    /// A job whose end somebody waited for.
+    early: Option<Finished>,
 }
 
 #[derive(Debug)]
@@ -84,7 +87,7 @@ struct Worker {
 
 impl Packer {
     pub(super) fn new(disk: SharedDisk, wake: Option<WakeHandle>) -> Self {
-        Self { disk, wake, thread: None, queue: Vec::new(), busy: None }
+        Self { disk, wake, thread: None, queue: Vec::new(), busy: None, early: None }
     }
 
     /// Whether a job is under way: there is one at a time.
@@ -108,9 +111,18 @@ impl Packer {
         Ok(())
     }
 
+    /// Waits until the job that is under way has ended.
+    pub(super) fn wait(&mut self, deadline: Instant) {
+        if let Some(thread) = &self.thread {
+            let left = deadline.saturating_duration_since(Instant::now());
+            self.early = thread.finished.recv_timeout(left).ok();
+        }
+    }
+
     /// The job that ended since the last call.
     pub(super) fn finished(&mut self) -> Option<Finished> {
         let finished = match &self.thread {
+            _ if self.early.is_some() => self.early.take(),
             Some(thread) => thread.finished.try_recv().ok(),
             None => self.queue.pop().map(|job| done(&self.disk, job)),
         };
@@ -126,9 +138,15 @@ impl Drop for Packer {
         if let Some(given_up) = &self.busy {
             given_up.store(true, Ordering::Release);
         }
-        if let Some(Worker { jobs, thread, .. }) = self.thread.take() {
+        if let Some(Worker { jobs, thread, finished }) = self.thread.take() {
             drop(jobs);
             let _ = thread.join();
+            // A copy that nobody takes any more must not lie around until the next start.
+            for unclaimed in finished.try_iter().chain(self.early.take()) {
+                if let Task::Pack { copy, .. } = unclaimed.job.task {
+                    let _ = self.disk.unlink(&copy);
+                }
+            }
         }
     }
 }

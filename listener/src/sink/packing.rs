@@ -108,6 +108,10 @@ impl Log {
         match (&job.task, result) {
             (_, Ok(Verdict::LeaveAlone)) => archive.work = Work::LeftAlone,
             (_, Ok(Verdict::GivenUp)) => {}
+            (_, Err(error)) if error.kind() == io::ErrorKind::NotFound => {
+                // Somebody removed it.
+                archives.prune(&*disk)?;
+            }
             (_, Err(error)) => {
                 let path = unpacked.display();
                 tracing::warn!(%path, %error, "an old file can't be compressed; tried again later");

@@ -46,7 +46,24 @@ fn file_name(worker: &str) -> String {
     if name.is_empty() {
         name.push('_');
     }
+    while let Some(at) = archive_time(&name) {
+        name.replace_range(at..=at, "_");
+    }
     name
+}
+
+/// Where the `T` of an archive's time stands in a name: a worker must not be able to have a file that
+/// another worker's log would take for its own archive.
+fn archive_time(name: &str) -> Option<usize> {
+    let shape = b"0000-00-00T00-00-00Z";
+    let fits = |window: &[u8]| {
+        window.iter().zip(shape).all(|(found, expected)| match expected {
+            b'0' => found.is_ascii_digit(),
+            _ => found == expected,
+        })
+    };
+    let at = name.as_bytes().windows(shape.len()).position(fits)?;
+    Some(at + 10)
 }
 
 #[cfg(test)]
@@ -61,6 +78,15 @@ mod tests {
         assert_eq!(template.expand("../../etc/x", 7), Path::new("/var/log/_._.._etc_x.7.log"));
         assert_eq!(template.expand("a\0b\n", 7), Path::new("/var/log/a_b_.7.log"));
         assert_eq!(template.expand("", 7), Path::new("/var/log/_.7.log"));
+    }
+
+    #[test]
+    fn a_name_can_not_be_another_logs_archive() {
+        let template = PathTemplate::new(Path::new("{worker}.log"));
+        assert_eq!(
+            template.expand("a.2026-11-22T10-00-00Z.2026-11-22T10-00-00Z_0001", 7),
+            Path::new("a.2026-11-22_10-00-00Z.2026-11-22_10-00-00Z_0001.log")
+        );
     }
 
     #[test]

