@@ -134,13 +134,18 @@ impl Fixture {
     }
 
     /// Starts any program; what it prints goes into the folder.
-    pub fn start(&self, name: &str, mut command: Command) -> Program {
+    pub fn start(&self, name: &str, command: Command) -> Program {
+        self.start_on(Stdio::null(), name, command)
+    }
+
+    /// Starts any program with a standard input of its own.
+    pub fn start_on(&self, input: impl Into<Stdio>, name: &str, mut command: Command) -> Program {
         let started = Instant::now();
         let number = fs::read_dir(self.path()).map_or(0, Iterator::count);
         let output = self.path().join(format!("{number:03}.{name}.out"));
         let file = File::create(&output).expect("a file for the output");
         let errors = file.try_clone().expect("a second descriptor");
-        command.stdin(Stdio::null()).stdout(file).stderr(errors);
+        command.stdin(input).stdout(file).stderr(errors);
         let line = format!("{command:?}");
         let child = command.spawn().unwrap_or_else(|error| panic!("{line}: {error}"));
         Program { child: Some(child), line, output, started }

@@ -1,7 +1,7 @@
 //! The socket that a service manager binds and hands down.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
 
@@ -10,6 +10,10 @@ use fleetlog_tests::{Fixture, binaries, judge, wait};
 use nix::sys::signal::Signal;
 
 use crate::manager::{Manager, Service, bind};
+
+fn copy(socket: &UnixListener) -> UnixListener {
+    socket.try_clone().expect("a descriptor")
+}
 
 #[test]
 fn workers_that_came_before_the_listener_are_served_and_the_socket_stays() {
@@ -25,9 +29,9 @@ fn workers_that_came_before_the_listener_are_served_and_the_socket_stays() {
             let first = (round * 2).to_string();
             let arguments = ["storm", "--first", &first, "--workers", "2", "--records", "300"];
             let storm = fixture.workload(arguments);
-            let mut listener = Service::new(&fixture).start_on(&[&socket]);
+            let mut listener = Service::new(&fixture).start_on(copy(&socket), 1);
             manager.await_line("READY=1");
-            assert!(matches!(early.say(), Said::Welcome(_)), "it waited in the backlog");
+            assert!(matches!(early.hear(), Said::Welcome(_)), "it waited in the backlog");
             storm.succeed();
             listener.signal(Signal::SIGTERM);
             assert_eq!(listener.code(), 0, "{}", listener.output());
@@ -46,13 +50,13 @@ fn a_listener_that_is_killed_on_a_handed_down_socket_is_followed_by_the_next() {
     let socket = bind(&fixture.run_dir());
     let storm = fixture.workload(["storm", "--workers", "2", "--records", "20000"]);
     for _ in 0..4 {
-        let mut listener = Service::new(&fixture).start_on(&[&socket]);
+        let mut listener = Service::new(&fixture).start_on(copy(&socket), 1);
         manager.await_line("READY=1");
         std::thread::sleep(Duration::from_millis(10));
         listener.signal(Signal::SIGKILL);
         listener.code();
     }
-    let mut last = Service::new(&fixture).start_on(&[&socket]);
+    let mut last = Service::new(&fixture).start_on(copy(&socket), 1);
     storm.succeed();
     fixture.command(["stop"]).succeed();
     assert_eq!(last.code(), 0, "{}", last.output());
@@ -65,7 +69,7 @@ fn a_socket_of_another_path_is_refused_and_both_are_named() {
     let manager = Manager::new(&fixture);
     let elsewhere = fixture.path().join("elsewhere");
     let socket = UnixListener::bind(&elsewhere).expect("a socket");
-    let mut refused = Service::new(&fixture).start_on(&[&socket]);
+    let mut refused = Service::new(&fixture).start_on(copy(&socket), 1);
     assert_eq!(refused.code(), 2, "{}", refused.output());
     let (said, wanted) = (refused.output(), fixture.run_dir().join("socket"));
     for part in [elsewhere.to_str(), wanted.to_str(), Some("ListenStream=")] {
@@ -79,18 +83,15 @@ fn a_socket_of_another_path_is_refused_and_both_are_named() {
 fn what_is_no_socket_to_listen_on_is_refused() {
     let fixture = Fixture::new(binaries!());
     let socket = bind(&fixture.run_dir());
-    let mut two = Service::new(&fixture).start_on(&[&socket, &socket]);
+    let mut two = Service::new(&fixture).start_on(copy(&socket), 2);
     assert_eq!(two.code(), 1, "{}", two.output());
     assert!(two.output().contains("hands down 2 sockets"), "{}", two.output());
-    // Standard input, which is no socket at all, in the socket's place.
-    let variables = |service: Service<'_>, count: &str, pid: &str| {
-        service.variable("LISTEN_FDS", count).variable("LISTEN_PID", pid)
-    };
-    let mut file = variables(Service::new(&fixture).redirected("0"), "1", "$$").start();
+    let no_socket = fs::File::open("/dev/null").expect("a device");
+    let mut file = Service::new(&fixture).start_on(no_socket, 1);
     assert_eq!(file.code(), 2, "{}", file.output());
     assert!(file.output().contains("no Unix socket"), "{}", file.output());
     fs::remove_file(fixture.run_dir().join("socket")).expect("the socket");
-    let mut gone = Service::new(&fixture).start_on(&[&socket]);
+    let mut gone = Service::new(&fixture).start_on(copy(&socket), 1);
     assert_eq!(gone.code(), 1, "{}", gone.output());
     assert!(gone.output().contains("restart the socket unit"), "{}", gone.output());
 }
@@ -124,7 +125,7 @@ fn the_folder_of_lanes_is_as_open_as_the_socket_that_was_handed_down() {
     let socket = bind(&fixture.run_dir());
     let path = fixture.run_dir().join("socket");
     fs::set_permissions(&path, PermissionsExt::from_mode(0o666)).expect("its mode");
-    let mut listener = Service::new(&fixture).start_on(&[&socket]);
+    let mut listener = Service::new(&fixture).start_on(copy(&socket), 1);
     manager.await_line("READY=1");
     let mode = fs::metadata(fixture.run_dir().join("lanes")).expect("the folder").mode() & 0o7777;
     listener.signal(Signal::SIGTERM);

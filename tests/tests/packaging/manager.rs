@@ -1,10 +1,10 @@
 //! A service manager of a test's own: it hears messages and hands sockets down.
 
 use std::fmt::Write as _;
-use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use fleetlog_tests::wait::GENEROUS;
@@ -68,7 +68,6 @@ pub(crate) fn count(heard: &[String], line: &str) -> usize {
 pub(crate) struct Service<'f> {
     fixture: &'f Fixture,
     environment: String,
-    handed_down: Vec<String>,
     arguments: Vec<String>,
 }
 
@@ -76,12 +75,13 @@ impl<'f> Service<'f> {
     /// With the fixture's log, and a service manager that hears.
     pub(crate) fn new(fixture: &'f Fixture) -> Self {
         let log = fixture.log().into_os_string().into_string().expect("UTF-8");
-        Self {
+        let service = Self {
             fixture,
-            environment: format!("NOTIFY_SOCKET={} ", fixture.path().join("notify").display()),
-            handed_down: Vec::new(),
+            environment: String::new(),
             arguments: ["listen", "--format", "json", "--file", &log].map(str::to_owned).to_vec(),
-        }
+        };
+        let notify = fixture.path().join("notify");
+        service.variable("NOTIFY_SOCKET", notify.to_str().expect("UTF-8"))
     }
 
     /// The arguments of the command, instead of those of a listener.
@@ -90,43 +90,39 @@ impl<'f> Service<'f> {
         self
     }
 
-    /// Silence for so long counts as death.
-    pub(crate) fn watchdog(mut self, silence: Duration) -> Self {
-        let microseconds = silence.as_micros();
-        write!(self.environment, "WATCHDOG_USEC={microseconds} WATCHDOG_PID=$$ ").expect("a text");
-        self
-    }
-
-    /// The shell's pid is the command's own, once it has replaced the shell.
+    /// Adds a variable; `$$` is the pid of the command.
     pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
-        write!(self.environment, "{name}={value} ").expect("a text");
+        write!(self.environment, " {name}={value}").expect("a text");
         self
     }
 
-    pub(crate) fn start(&self) -> Program {
-        self.start_with(&[])
+    /// Silence for so long counts as death.
+    pub(crate) fn watchdog(self, silence: Duration) -> Self {
+        let microseconds = silence.as_micros().to_string();
+        self.variable("WATCHDOG_USEC", &microseconds).variable("WATCHDOG_PID", "$$")
     }
 
-    /// Starts it with descriptors, which it finds from number 3 on.
-    fn start_with(&self, descriptors: &[String]) -> Program {
+    pub(crate) fn start(self) -> Program {
+        self.run(Stdio::null(), 0)
+    }
+
+    /// Hands a descriptor down, so many times.
+    pub(crate) fn start_on(self, descriptor: impl Into<OwnedFd>, count: usize) -> Program {
+        let text = count.to_string();
+        let service = self.variable("LISTEN_FDS", &text).variable("LISTEN_PID", "$$");
+        service.run(Stdio::from(descriptor.into()), count)
+    }
+
+    /// The descriptors that are handed down begin with number 3. The shell and `env` are replaced
+    /// by the command, which has their pid.
+    fn run(self, input: Stdio, count: usize) -> Program {
+        let handed_down: String = (0..count).map(|at| format!(" {}<&0", 3 + at)).collect();
+        let environment = self.environment;
+        let line = format!("exec env{environment} \"$0\" \"$@\"{handed_down} </dev/null");
         let mut command = Command::new("sh");
-        let redirections = self.handed_down.iter().chain(descriptors).enumerate();
-        let redirections: String =
-            redirections.map(|(place, from)| format!(" {}<&{from}", place + 3)).collect();
-        let line = format!("{}exec \"$0\" \"$@\"{redirections}", self.environment);
         command.args(["-c", &line, binaries!().fleetlog]).args(&self.arguments);
         command.env("FLEETLOG_RUN_DIR", self.fixture.run_dir());
-        self.fixture.start("service", command)
-    }
-
-    /// Hands sockets down, as a service manager does that has bound them.
-    pub(crate) fn start_on(self, sockets: &[&UnixListener]) -> Program {
-        // A duplicate is inherited: it does not close when a program is executed.
-        let copies: Vec<_> =
-            sockets.iter().map(|socket| nix::unistd::dup(socket.as_fd()).expect("a copy")).collect();
-        let numbers: Vec<_> = copies.iter().map(|copy| copy.as_raw_fd().to_string()).collect();
-        let count = numbers.len().to_string();
-        self.variable("LISTEN_FDS", &count).variable("LISTEN_PID", "$$").start_with(&numbers)
+        self.fixture.start_on(input, "service", command)
     }
 }
 

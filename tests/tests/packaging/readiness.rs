@@ -1,6 +1,7 @@
 //! What a service manager hears, and when.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
 use std::time::{Duration, Instant};
 
 use fleetlog_tests::raw::{Raw, Said};
@@ -27,7 +28,7 @@ fn ready_is_said_once_when_workers_can_attach_and_stopping_before_the_end() {
         assert!(heard[0].contains("\nSTATUS=draining the fleet of "), "{heard:?}");
         // Without another look at the listener: it said that this works.
         let mut worker = Raw::worker(&fixture.run_dir(), 7, "early");
-        assert!(matches!(worker.say(), Said::Welcome(_)), "a worker can attach");
+        assert!(matches!(worker.hear(), Said::Welcome(_)), "a worker can attach");
         drop(worker);
         fixture.workload(["storm", "--workers", "2", "--records", "200"]).succeed();
         if stop_by_signal {
@@ -103,6 +104,40 @@ fn the_watchdog_is_fed_while_nobody_logs_and_not_while_the_drain_stands_still() 
     manager.await_line("WATCHDOG=1");
     listener.signal(Signal::SIGTERM);
     assert_eq!(listener.code(), 0, "{}", listener.output());
+}
+
+/// The process lives and its other threads run: only a watchdog that the drain itself feeds tells.
+#[test]
+fn the_watchdog_is_not_fed_while_the_drain_hangs_in_a_write() {
+    let fixture = Fixture::new(binaries!());
+    let manager = Manager::new(&fixture);
+    let pipe = fixture.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+    // Who opens both ends waits for nobody.
+    let mut reader = File::options().read(true).write(true).open(&pipe).expect("the pipe");
+    let name = pipe.to_str().expect("UTF-8");
+    let arguments = ["listen", "--format", "json", "--file", name];
+    let mut listener = Service::new(&fixture).arguments(arguments).watchdog(SILENCE).start();
+    manager.await_line("WATCHDOG=1");
+    // More than a pipe holds; the workers are done when it is in their lanes.
+    fixture.workload(["storm", "--workers", "4", "--records", "500"]).succeed();
+    manager.listen_for(LONG);
+    let heard = manager.listen_for(LONG);
+    assert!(heard.is_empty(), "a drain that hangs says nothing: {heard:?}");
+    assert!(listener.is_running());
+    let drinker = std::thread::spawn(move || {
+        let mut bytes = [0; 65536];
+        let mut last = 0;
+        while last != b'!' {
+            let len = reader.read(&mut bytes).expect("the pipe");
+            last = bytes[..len].last().copied().unwrap_or_default();
+        }
+    });
+    manager.await_line("WATCHDOG=1");
+    listener.signal(Signal::SIGTERM);
+    assert_eq!(listener.code(), 0, "{}", listener.output());
+    File::options().write(true).open(&pipe).expect("the pipe").write_all(b"!").expect("its end");
+    drinker.join().expect("the reader");
 }
 
 #[test]

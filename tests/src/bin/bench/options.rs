@@ -4,8 +4,8 @@ use crate::peer::Peer;
 
 pub(crate) const HELP: &str = "\
 usage: bench [--quick] [--workers N] [--records N] [--rounds N] [--bursts N] [--only PEER]...
-             [--births] [--growth] [--isolation] [--memory] [--all] [--no-main]
-             [--processes N] [--fleet N]
+             [--births] [--growth] [--isolation] [--packing] [--memory] [--all]
+             [--no-main] [--processes N] [--fleet N]
   --quick        a few seconds: shows that the program works, its figures mean nothing
   --workers N    forked processes (4)
   --records N    records of each of them in a throughput trial (250000)
@@ -17,8 +17,9 @@ more tables, of append and fleetlog or of fleetlog alone:
   --births       processes that are forked, log one record and exit
   --growth       a few busy threads beside thousands that logged once and stay
   --isolation    single calls beside a worker that logs as fast as it can
+  --packing      single calls while an old file of 1 GB is compressed
   --memory       the listener's memory and the lanes' files
-  --all          these four
+  --all          these five
   --no-main      leaves the tables of throughput and of single calls out
   --processes N  processes of a trial of births (2000)
   --fleet N      workers of the large fleet whose memory is looked at (500)";
@@ -29,11 +30,13 @@ pub(crate) enum Extra {
     Births,
     Growth,
     Isolation,
+    Packing,
     Memory,
 }
 
 impl Extra {
-    const ALL: [Self; 4] = [Self::Births, Self::Growth, Self::Isolation, Self::Memory];
+    const ALL: [Self; 5] =
+        [Self::Births, Self::Growth, Self::Isolation, Self::Packing, Self::Memory];
 }
 
 /// What is measured.
@@ -53,6 +56,8 @@ pub(crate) struct Options {
     pub(crate) idle: (u32, u32),
     /// Workers of the large fleet.
     pub(crate) fleet: u32,
+    /// Bytes of the old file that is compressed.
+    pub(crate) packed: u64,
     pub(crate) peers: Vec<Peer>,
     /// Peers that this machine has no program for.
     pub(crate) missing: Vec<Peer>,
@@ -71,6 +76,7 @@ impl Options {
                 "--births" => options.extras.push(Extra::Births),
                 "--growth" => options.extras.push(Extra::Growth),
                 "--isolation" => options.extras.push(Extra::Isolation),
+                "--packing" => options.extras.push(Extra::Packing),
                 "--memory" => options.extras.push(Extra::Memory),
                 "--all" => options.extras.extend(Extra::ALL),
                 "--workers" => options.workers = number(word, words.next(), 1)?,
@@ -109,6 +115,7 @@ impl Options {
             // With the four busy ones 4,096 threads log, which is the number that is promised.
             idle: (66, 62),
             fleet: 500,
+            packed: 1 << 30,
             peers: Vec::new(),
             missing: Vec::new(),
         }
@@ -123,6 +130,7 @@ impl Options {
             births: 30,
             idle: (3, 5),
             fleet: 10,
+            packed: 64 << 20,
             ..Self::full()
         }
     }

@@ -4,6 +4,7 @@ use std::io;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use fleetlog::options::Keeping;
 use nix::unistd::Pid;
 
 use crate::completeness::{self, Verdict};
@@ -51,9 +52,14 @@ impl Course {
 impl Trial {
     /// Makes the folders and starts whoever reads what the workers will send.
     pub(crate) fn begin(peer: Peer) -> io::Result<Self> {
-        let place = Place::new()?;
+        // One file, so that its lines can be counted.
+        Self::begin_in(Place::new()?, peer, &Keeping::forever())
+    }
+
+    /// As [`begin`](Self::begin), in folders that were made, with files that are kept otherwise.
+    pub(crate) fn begin_in(place: Place, peer: Peer, keeping: &Keeping) -> io::Result<Self> {
         let (cpus, before) = (Cpus::now(), usage::of_children());
-        let consumer = Consumer::start(peer, &place)?;
+        let consumer = Consumer::start(peer, &place, keeping)?;
         Ok(Self { peer, place, consumer, cpus, before })
     }
 

@@ -10,6 +10,7 @@ use std::io::{self, PipeWriter};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use fleetlog::options::Keeping;
 use fleetlog::{Listener, ListenerProcess};
 use fleetlog_protocol::client;
 use fleetlog_protocol::message::{Reply, Request};
@@ -44,12 +45,12 @@ pub(crate) enum Consumer {
 
 impl Consumer {
     /// Starts what the peer needs and returns when it can be sent to.
-    pub(crate) fn start(peer: Peer, place: &Place) -> io::Result<Self> {
+    pub(crate) fn start(peer: Peer, place: &Place, keeping: &Keeping) -> io::Result<Self> {
         Ok(match peer {
             Peer::Append | Peer::Appender | Peer::Floor => Self::Nobody,
             Peer::Rsyslog => Self::Rsyslog(Rsyslog::start(place)?),
             Peer::S6Log => Self::S6Log(S6Log::start(place)?),
-            Peer::Socket | Peer::Lanes => Self::Listener(spawn_listener(place)?),
+            Peer::Socket | Peer::Lanes => Self::Listener(spawn_listener(place, keeping)?),
         })
     }
 
@@ -99,10 +100,14 @@ impl Consumer {
     }
 }
 
-fn spawn_listener(place: &Place) -> io::Result<ListenerProcess> {
+fn spawn_listener(place: &Place, keeping: &Keeping) -> io::Result<ListenerProcess> {
     // A process inherits its parent's name.
     prctl::set_name(LISTENER)?;
-    let listener = Listener::builder().run_dir(place.run_dir()).file(place.file()).spawn();
+    let listener = Listener::builder()
+        .run_dir(place.run_dir())
+        .file(place.file())
+        .keeping(keeping.clone())
+        .spawn();
     prctl::set_name(PARENT)?;
     listener.map_err(io::Error::other)
 }

@@ -5,6 +5,7 @@ mod calls;
 mod growth;
 mod isolation;
 mod memory;
+mod packing;
 mod row;
 mod throughput;
 
@@ -17,6 +18,7 @@ use calls::CallTable;
 use growth::Growth;
 use isolation::Isolation;
 use memory::Memory;
+use packing::Packing;
 pub(crate) use row::Spread;
 use row::{Row, heading, share};
 use throughput::Throughput;
@@ -50,6 +52,9 @@ pub(crate) fn of(options: &Options) -> Vec<Box<dyn Table>> {
     }
     if options.wants(Extra::Isolation) {
         tables.push(Box::new(Isolation::new(options)));
+    }
+    if options.wants(Extra::Packing) {
+        tables.push(Box::new(Packing::new(options)));
     }
     if options.wants(Extra::Memory) {
         tables.push(Box::new(Memory::new(options)));
