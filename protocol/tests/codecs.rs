@@ -112,6 +112,8 @@ fn reply() -> impl Strategy<Value = Reply> {
         any::<u64>().prop_map(|written| Reply::Synced { written }),
         text(60).prop_map(Reply::Status),
         text(60).prop_map(Reply::Failed),
+        any::<u64>().prop_map(|logs| Reply::Rotated { logs }),
+        any::<u64>().prop_map(|logs| Reply::Reopened { logs }),
     ]
 }
 
@@ -342,7 +344,9 @@ fn fields_of(block: &[u8]) -> Vec<OwnedField> {
 
 #[test]
 fn requests_are_read_as_they_were_written() {
-    for request in [Request::Stop, Request::Sync, Request::Status] {
+    let requests =
+        [Request::Stop, Request::Sync, Request::Status, Request::Rotate, Request::Reopen];
+    for request in requests {
         let mut bytes = Vec::new();
         request.encode(&mut bytes);
         assert_eq!(Request::decode(&bytes).unwrap(), request);

@@ -297,6 +297,8 @@ fn requests_have_these_bytes() {
     assert_frame(Kind::Request, |out| Request::Stop.encode(out), &[&[2, 0, 0, 0, 32, 1]]);
     assert_frame(Kind::Request, |out| Request::Sync.encode(out), &[&[2, 0, 0, 0, 32, 2]]);
     assert_frame(Kind::Request, |out| Request::Status.encode(out), &[&[2, 0, 0, 0, 32, 3]]);
+    assert_frame(Kind::Request, |out| Request::Rotate.encode(out), &[&[2, 0, 0, 0, 32, 4]]);
+    assert_frame(Kind::Request, |out| Request::Reopen.encode(out), &[&[2, 0, 0, 0, 32, 5]]);
 }
 
 #[test]
@@ -310,6 +312,16 @@ fn replies_have_these_bytes() {
         Kind::Reply,
         |out| Reply::Synced { written: 7 }.encode(out),
         &[&[10, 0, 0, 0, 33, 3], &[7, 0, 0, 0, 0, 0, 0, 0]],
+    );
+    assert_frame(
+        Kind::Reply,
+        |out| Reply::Rotated { logs: 2 }.encode(out),
+        &[&[10, 0, 0, 0, 33, 6], &[2, 0, 0, 0, 0, 0, 0, 0]],
+    );
+    assert_frame(
+        Kind::Reply,
+        |out| Reply::Reopened { logs: 1 }.encode(out),
+        &[&[10, 0, 0, 0, 33, 7], &[1, 0, 0, 0, 0, 0, 0, 0]],
     );
     assert_frame(
         Kind::Reply,

@@ -65,7 +65,9 @@ fn a_copy_of_a_segment_is_put_aside_and_costs_nobody_a_record() {
     let fixture = Fixture::new(binaries!()).over("lanes");
     let folder = fixture.path().to_str().expect("UTF-8").to_owned();
     let lone = fixture.workload(["lone", "--number", "7", "--folder", &folder]);
-    wait::until("it logs", || !judge::returned_calls(fixture.path()).is_empty());
+    wait::until("it logs", || {
+        judge::returned_calls(fixture.path()).values().any(|calls| *calls > 0)
+    });
     let lanes = fixture.run_dir().join("lanes");
     let entry = fs::read_dir(&lanes).expect("a folder").next().expect("its segment");
     let name = entry.expect("an entry").file_name().into_string().expect("UTF-8");
@@ -95,7 +97,9 @@ fn bells_that_talk_without_end_cost_no_memory_and_keep_no_segment() {
     let folder = fixture.path().to_str().expect("UTF-8").to_owned();
     let listener = fixture.listener().start();
     let lone = fixture.workload(["lone", "--number", "7", "--folder", &folder]);
-    wait::until("it logs", || !judge::returned_calls(fixture.path()).is_empty());
+    wait::until("it logs", || {
+        judge::returned_calls(fixture.path()).values().any(|calls| *calls > 0)
+    });
     let [segment] = segment::scan(&fixture.run_dir()).expect("a folder")[..] else {
         panic!("one worker, one segment")
     };

@@ -401,7 +401,7 @@ fn commands_that_talk_without_end_or_never_read_cost_no_memory() {
     settle(&listener);
     let before = memory(&listener, "VmHWM");
     let mut held = Vec::new();
-    for bytes in [&[4][..], &[], &[3, 3], &[0xff; 400]] {
+    for bytes in [&[99][..], &[], &[3, 3], &[0xff; 400]] {
         let mut raw = Raw::connect(&fixture.run_dir());
         raw.send(&[&PREFACE[..], &raw::framed(Kind::Request, bytes)].concat());
         assert!(!raw.await_refusal().is_empty(), "it is told why");

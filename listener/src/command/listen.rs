@@ -8,8 +8,10 @@ use super::flags::{Common, examples};
 use super::outputs::Outputs;
 use super::receipt;
 use super::screen::Screen;
+use super::table::bytes;
 use crate::config::{self, Settings};
 use crate::listener::{ListenError, Listener};
+use crate::options::{Options, SinkTarget};
 use crate::ownership::OwnershipError;
 
 /// Own the log files and drain the fleet into them
@@ -56,6 +58,7 @@ impl Listen {
         Diagnostics { common, folder: settings.diagnostics_dir.as_deref() }.start()?;
         let options = settings.into_options().map_err(|error| Failure::usage("listen", error))?;
         tracing::info!(run_dir = %options.run_dir.display(), "the listener starts");
+        say_bounds(&options);
         let ended = Listener::builder().options(options).run();
         let receipt = ended.map_err(|error| failure(&error))?;
         tracing::info!(written = receipt.written, lines = receipt.lines, "the listener ends");
@@ -69,6 +72,22 @@ impl Listen {
             exit_with_last_worker: self.exit_with_last_worker,
             diagnostics_dir: self.diagnostics_dir.clone(),
             ..self.outputs.settings()
+        }
+    }
+}
+
+/// A bound that nobody asked for is said at start: it removes files.
+fn say_bounds(options: &Options) {
+    for sink in &options.sinks {
+        let (SinkTarget::File(path), keeping) = (&sink.target, &sink.keeping) else { continue };
+        if keeping.total_is_default() {
+            tracing::info!(
+                path = %path.display(),
+                file_size = bytes(keeping.file_size_max()),
+                total_size = bytes(keeping.total_size_max()),
+                "nobody said how much is kept: the log is rotated by size, and its oldest files \
+                 go beyond a total; --max-size, --max-files and --max-total-size say it otherwise"
+            );
         }
     }
 }

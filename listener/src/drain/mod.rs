@@ -29,7 +29,7 @@ use crate::disk::SharedDisk;
 use crate::faults::{self, Point};
 use crate::intake::segments::LaneIndex;
 use crate::intake::{Callsites, Intake, Introduction, Offence, Role, Token, WorkerLink};
-use crate::options::{Options, SinkTarget};
+use crate::options::Options;
 use crate::ownership::Ownership;
 use crate::sink::{SinkError, Sinks};
 use crate::supervisor::Supervisor;
@@ -138,7 +138,6 @@ impl Drain {
     ) -> Result<Self, crate::ListenError> {
         report_recovery(recovery);
         let sinks = Sinks::open(&options, disk, Some(wake.handle()), &mut checkpoint)?;
-        report_bounds(&options);
         let intake = Intake::new(&ownership.run_dir, &ownership.socket, &wake)?;
         if let Some(watch) = sinks.watch() {
             intake.wake_by(watch)?;
@@ -516,22 +515,6 @@ impl Drain {
             self.intake.flush_until(token, deadline);
         }
         Ok(receipt)
-    }
-}
-
-/// A bound that nobody asked for is said at start: it removes files.
-fn report_bounds(options: &Options) {
-    for sink in &options.sinks {
-        let SinkTarget::File(path) = &sink.target else { continue };
-        if sink.keeping.total_is_default() {
-            tracing::info!(
-                path = %path.display(),
-                file_size = sink.keeping.file_size_max(),
-                total_size = sink.keeping.total_size_max(),
-                "the log is rotated by size, and its oldest files are removed beyond a total, by \
-                 default; --max-size, --max-files and --max-total-size say it otherwise"
-            );
-        }
     }
 }
 

@@ -27,7 +27,7 @@ impl Calendar {
     pub(super) fn new(period: Period, zone: TimeZoneChoice) -> Self {
         let zone = match zone {
             TimeZoneChoice::Utc => TimeZone::UTC,
-            TimeZoneChoice::Local => TimeZone::system(),
+            TimeZoneChoice::Local => local(),
         };
         Self { period, zone }
     }
@@ -56,6 +56,18 @@ impl Calendar {
     }
 }
 
+/// The host's time zone.
+#[cfg(not(test))]
+fn local() -> TimeZone {
+    TimeZone::system()
+}
+
+/// Central European time by its rule: tests meet a night in which the clock falls back, on every host.
+#[cfg(test)]
+fn local() -> TimeZone {
+    TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap()
+}
+
 /// The full minute or hour around a time by its local clock, in seconds since the epoch. An hour
 /// that comes twice, because the clock falls back, is two periods.
 fn full(time: &Zoned, seconds: i64) -> (i64, i64) {
@@ -74,10 +86,8 @@ fn midnight(time: &Zoned) -> Option<i64> {
 mod tests {
     use super::*;
 
-    /// Central European time by its rule, so that no zone database is needed.
     fn berlin(period: Period) -> Calendar {
-        let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
-        Calendar { period, zone }
+        Calendar::new(period, TimeZoneChoice::Local)
     }
 
     fn nanos(text: &str) -> u64 {

@@ -15,7 +15,7 @@ use super::model::{self, Bounds};
 use crate::checkpoint::{Advance, Checkpoint, QueueSlot, QueueState};
 use crate::disk::SharedDisk;
 use crate::disk::simulated::{Planted, Simulated};
-use crate::format::{Format, Line};
+use crate::format::{Format, Line, TimeZoneChoice};
 use crate::options::{Compression, Keeping, Options, Period, SinkOptions, SinkTarget, Sync};
 use crate::sink::{Appended, Sinks};
 
@@ -85,6 +85,31 @@ impl Fleet {
             moved: 0,
             story,
         }
+    }
+
+    /// A log that is rotated each hour of local time.
+    pub(super) fn of_one_night() -> Self {
+        let mut fleet = Self::new(1, None);
+        let keeping = Keeping {
+            rotation: Some(Period::Hourly),
+            timezone: TimeZoneChoice::Local,
+            ..Keeping::default()
+        };
+        fleet.options.sinks.truncate(1);
+        fleet.options.sinks[0].keeping = keeping;
+        fleet
+    }
+
+    /// A record each minute for six hours, and the numbers in each file behind them.
+    pub(super) fn live_through_the_night(&mut self) -> Vec<(String, Vec<u64>)> {
+        for minute in 0..360 {
+            self.now = BEGIN + minute * 60 * SECOND;
+            self.disk.set_clock(self.now);
+            self.attempt(|fleet| fleet.write(1));
+        }
+        let files = self.disk.files().into_iter();
+        let numbers = |path: &Path, bytes: &[u8]| model::numbers(path, bytes).expect("whole lines");
+        files.map(|(path, bytes)| (path.display().to_string(), numbers(&path, &bytes))).collect()
     }
 
     pub(super) fn steps(&self) -> u64 {

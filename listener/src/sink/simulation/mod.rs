@@ -43,6 +43,28 @@ fn no_kill_no_full_disk_and_no_clock_loses_doubles_or_tears_a_record() {
 }
 
 #[test]
+fn the_night_in_which_the_clock_falls_back_has_a_file_for_each_of_its_hours() {
+    let mut fleet = Fleet::of_one_night();
+    let files = fleet.live_through_the_night();
+    // 00, 01, 02 and 02 again, 03, 04 by the local clock; the last hour is the current file.
+    let names: Vec<_> = files.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "/log/apps.2026-10-24T23-00-00Z.log",
+            "/log/apps.2026-10-25T00-00-00Z.log",
+            "/log/apps.2026-10-25T01-00-00Z.log",
+            "/log/apps.2026-10-25T02-00-00Z.log",
+            "/log/apps.2026-10-25T03-00-00Z.log",
+            "/log/apps.log",
+        ]
+    );
+    let numbers: Vec<u64> = files.iter().flat_map(|(_, numbers)| numbers).copied().collect();
+    assert!(numbers.iter().copied().eq(1..=360), "each minute's record once: {numbers:?}");
+    assert!(files.iter().all(|(_, numbers)| numbers.len() == 60), "{files:?}");
+}
+
+#[test]
 fn a_planted_fault_is_found_and_its_seed_finds_it_again() {
     for planted in [Planted::NoCut, Planted::ForgetfulState, Planted::LyingWrite] {
         let found = (1..500).find_map(|seed| run(seed, Some(planted)).err().map(|_| seed));

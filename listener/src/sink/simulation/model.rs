@@ -153,7 +153,7 @@ fn demand_each_once(numbers: &[u64], last: u64) -> Result<(), String> {
 }
 
 /// The numbers in a file; an error over a line that is not whole, or out of order.
-fn numbers(path: &Path, bytes: &[u8]) -> Result<Vec<u64>, String> {
+pub(super) fn numbers(path: &Path, bytes: &[u8]) -> Result<Vec<u64>, String> {
     let name = path.display();
     let bytes = unpack(path, bytes)?;
     if bytes.last().is_some_and(|byte| *byte != b'\n') {
