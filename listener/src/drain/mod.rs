@@ -16,6 +16,7 @@ mod offences;
 mod queues;
 mod requests;
 mod status;
+mod trouble;
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -38,11 +39,7 @@ use clock::WallClock;
 use notice::{Notice, Notices};
 use queues::{QueueIndex, Queues};
 use requests::Requests;
-
-/// How soon a failed write is tried again, the first time and at last. A paused drain answers
-/// commands no later than that.
-const PAUSE_SHORTEST: Duration = Duration::from_millis(20);
-const PAUSE_LONGEST: Duration = Duration::from_millis(500);
+use trouble::{Trouble, report_recovery};
 
 /// How often disconnected queues are asked whether their process still lives.
 const ORPHAN_CHECK: Duration = Duration::from_secs(30);
@@ -80,15 +77,6 @@ struct Totals {
     /// Workers that use the socket because they have no lanes.
     fallbacks: u64,
     offences: std::collections::BTreeMap<&'static str, u64>,
-}
-
-/// A sink that fails at the moment.
-#[derive(Debug)]
-struct Trouble {
-    error: SinkError,
-    /// The wait before the next try; each is twice as long as the one before.
-    pause: Duration,
-    retry_at: Instant,
 }
 
 #[derive(Debug)]
@@ -302,28 +290,6 @@ impl Drain {
         self.sinks.sync_if_due()
     }
 
-    fn note_trouble(&mut self, drained: Result<(), SinkError>) -> Result<(), DrainError> {
-        match drained {
-            Ok(()) => {
-                if self.trouble.take().is_some() {
-                    tracing::info!("the sinks work again, the drain goes on");
-                }
-                Ok(())
-            }
-            Err(error) if error.is_closed() => Err(DrainError::OutputClosed(error)),
-            Err(error) => {
-                if self.trouble.is_none() {
-                    tracing::error!(%error, "a sink fails; the drain pauses and tries again");
-                }
-                let pause =
-                    self.trouble.as_ref().map_or(PAUSE_SHORTEST, |trouble| trouble.pause * 2);
-                let pause = pause.min(PAUSE_LONGEST);
-                self.trouble = Some(Trouble { error, pause, retry_at: Instant::now() + pause });
-                Ok(())
-            }
-        }
-    }
-
     /// Lets a connection say who it is.
     fn introduce(&mut self, token: Token) {
         let Some(connection) = self.intake.get(token) else { return };
@@ -515,28 +481,5 @@ impl Drain {
             self.intake.flush_until(token, deadline);
         }
         Ok(receipt)
-    }
-}
-
-fn report_recovery(recovery: &Recovery) {
-    match recovery {
-        Recovery::Fresh | Recovery::Clean => {}
-        Recovery::Finished => {
-            tracing::info!("the last listener was killed behind a write; its batch is finished");
-        }
-        Recovery::Undone { uncut } => {
-            tracing::info!("the last listener was killed in a write; its batch is undone");
-            for (path, error) in uncut {
-                tracing::warn!(
-                    path = %path.display(),
-                    %error,
-                    "an unfinished batch can't be undone in this file: lines may stand twice"
-                );
-            }
-        }
-        Recovery::Damaged => tracing::warn!(
-            "the checkpoint was not readable and is kept as `state.damaged`: the last lines of \
-             live workers may stand twice"
-        ),
     }
 }

@@ -4,12 +4,13 @@
 //! the batches under one intent of the checkpoint. A write that fails keeps its place: the same
 //! batch goes on when the disk allows it again, and nothing is taken from the queues meanwhile.
 //!
-//! The rooms: `path` says which file, `file` is one open output with its batch, `log` adds the
+//! The rooms: `append` puts a line into the batches, `path` says which file, `file` is one open output with its batch, `log` adds the
 //! archives and the rotation between both, with the `period` of the clock that ends a file;
 //! `archives`, `retention` and `packing` are what happens to old files, `pack` the thread that
 //! compresses; `latest` is the link, `watch` notices what others do to the folders, and `care`
 //! calls all of them between two batches.
 
+mod append;
 mod archives;
 mod care;
 mod file;
@@ -36,9 +37,10 @@ use fleetlog_protocol::limits::BATCH_MAX;
 use crate::checkpoint::{Advance, Checkpoint};
 use crate::disk::SharedDisk;
 use crate::faults::{self, Point};
-use crate::format::{Formatter, Line};
+use crate::format::Formatter;
 use crate::options::{Options, SinkOptions, SinkTarget, Sync};
 use crate::wake::WakeHandle;
+pub(crate) use append::Appended;
 use care::Care;
 use log::{Log, Rules};
 pub(crate) use path::PathTemplate;
@@ -51,9 +53,6 @@ pub(crate) const SINKS_MAX: usize = 64;
 
 /// Files of workers that are kept open beyond the batch that used them.
 const OPEN_FILES_MAX: usize = 256;
-
-/// Bytes of the listener's own lines that are written about a worker at one time.
-const NOTICES_MAX: usize = 4096;
 
 /// An output that failed.
 #[derive(Debug, thiserror::Error)]
@@ -94,15 +93,6 @@ struct Sink {
 struct OpenFile {
     log: Log,
     used: bool,
-}
-
-/// Whether a record went into the batches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Appended {
-    /// It is there.
-    Taken,
-    /// A file must be rotated before it: commit, and try again.
-    Full,
 }
 
 /// The state of one sink, for `status`.
@@ -206,92 +196,6 @@ impl Sinks {
             left &= left - 1;
         }
         Ok(())
-    }
-
-    /// Adds a record's line to the batch of every sink of the mask, or to none. The files were
-    /// prepared.
-    pub(crate) fn append(&mut self, mask: SinkMask, line: &Line<'_>) -> Appended {
-        debug_assert!(!self.writing, "a batch that is being written is closed");
-        let mut added = 0;
-        for index in 0..self.sinks.len() {
-            if mask & 1 << index == 0 {
-                continue;
-            }
-            let sink = &mut self.sinks[index];
-            let Some(log) = log_of(&mut sink.shared, &mut sink.files, &sink.template, line) else {
-                continue;
-            };
-            let before = log.file.batch.len();
-            sink.formatter.write(line, &mut log.file.batch);
-            let len = log.file.batch.len() - before;
-            if !log.has_room(before, len, line.time) {
-                log.file.batch.truncate(before);
-                self.full = true;
-                self.take_out(mask, index, line);
-                return Appended::Full;
-            }
-            sink.lines += 1;
-            added += len;
-        }
-        self.buffered += added;
-        Appended::Taken
-    }
-
-    /// Takes a line back out of the batches of the first sinks of a mask.
-    fn take_out(&mut self, mask: SinkMask, end: usize, line: &Line<'_>) {
-        for index in (0..end).filter(|index| mask & 1 << index != 0) {
-            let sink = &mut self.sinks[index];
-            let log = log_of(&mut sink.shared, &mut sink.files, &sink.template, line);
-            if let Some(log) = log {
-                let batch = &mut log.file.batch;
-                let before = batch[..batch.len() - 1].iter().rposition(|byte| *byte == b'\n');
-                batch.truncate(before.map_or(0, |newline| newline + 1));
-                sink.lines -= 1;
-            }
-        }
-    }
-
-    /// Whether the listener's own lines about a worker can go into the batches as they are; if not,
-    /// a [`commit`](Self::commit) rotates first.
-    pub(crate) fn has_room_for_notices(
-        &mut self,
-        mask: SinkMask,
-        worker: &str,
-        pid: u32,
-        time: u64,
-    ) -> bool {
-        let mut has_room = true;
-        for (index, sink) in self.sinks.iter_mut().enumerate() {
-            let log = match &mut sink.shared {
-                _ if mask & 1 << index == 0 => continue,
-                Some(log) => log,
-                None => match sink.files.get_mut(&sink.template.expand(worker, pid)) {
-                    Some(file) => &mut file.log,
-                    None => continue,
-                },
-            };
-            has_room &= log.has_room(log.file.batch.len(), NOTICES_MAX, time);
-        }
-        self.full |= !has_room;
-        has_room
-    }
-
-    /// Adds a line that must not wait: its room was asked for.
-    pub(crate) fn append_notice(&mut self, mask: SinkMask, line: &Line<'_>) {
-        if self.append(mask, line) == Appended::Taken {
-            return;
-        }
-        // Longer than any of ours should be: a file that is a little too long beats a line that is
-        // missing.
-        for (index, sink) in self.sinks.iter_mut().enumerate() {
-            let log = log_of(&mut sink.shared, &mut sink.files, &sink.template, line);
-            if let Some(log) = log.filter(|_| mask & 1 << index != 0) {
-                let before = log.file.batch.len();
-                sink.formatter.write(line, &mut log.file.batch);
-                self.buffered += log.file.batch.len() - before;
-                sink.lines += 1;
-            }
-        }
     }
 
     /// Whether a batch could not be written as a whole and waits to go on.
@@ -482,22 +386,6 @@ fn ready_for_batch(log: &mut Log, checkpoint: &Checkpoint) -> io::Result<bool> {
         log.keep_total()?;
     }
     Ok(is_removed)
-}
-
-fn log_of<'s>(
-    shared: &'s mut Option<Log>,
-    files: &'s mut HashMap<PathBuf, OpenFile>,
-    template: &PathTemplate,
-    line: &Line<'_>,
-) -> Option<&'s mut Log> {
-    match shared {
-        Some(log) => Some(log),
-        None => {
-            let file = files.get_mut(&template.expand(line.worker, line.pid))?;
-            file.used = true;
-            Some(&mut file.log)
-        }
-    }
 }
 
 fn logs_mut<'s>(

@@ -8,8 +8,21 @@ use std::process::Stdio;
 
 use place::{Place, Run, feed};
 
-const COMMANDS: [&str; 8] =
-    ["listen", "stop", "status", "sync", "pipe", "demo", "completions", "man"];
+const COMMANDS: [&str; 13] = [
+    "listen",
+    "stop",
+    "run",
+    "pipe",
+    "logs",
+    "status",
+    "verify",
+    "rotate",
+    "reopen",
+    "sync",
+    "demo",
+    "completions",
+    "man",
+];
 
 #[test]
 fn the_help_of_every_command_goes_to_standard_output_with_examples() {

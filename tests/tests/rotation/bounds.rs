@@ -45,7 +45,7 @@ fn demand_newest(fixture: &Fixture, records: u64) {
 fn many_times_the_total_go_through_a_log_that_never_has_more_bytes_than_it() {
     let fixture = fixture();
     let scale = number("FLEETLOG_STORM_SCALE", 1);
-    let records = flood(&fixture, 300 * scale, 5_000_000, &[]);
+    let records = flood(&fixture, 100 * scale, 5_000_000, &[]);
     demand_newest(&fixture, records);
 }
 
@@ -54,7 +54,7 @@ fn the_total_holds_while_files_are_packed_too() {
     for compression in ["gzip", "zstd"] {
         let fixture = fixture();
         let scale = number("FLEETLOG_STORM_SCALE", 1);
-        let records = flood(&fixture, 150 * scale, 5_000_000, &["--compress", compression]);
+        let records = flood(&fixture, 50 * scale, 5_000_000, &["--compress", compression]);
         demand_newest(&fixture, records);
     }
 }
