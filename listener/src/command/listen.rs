@@ -39,16 +39,19 @@ pub(super) struct Listen {
 
     /// The permission bits of the socket, in octal: who may log [default: 0600]
     #[arg(long, value_name = "MODE", value_parser = config::mode)]
+    #[arg(help_heading = "Listener")]
     socket_mode: Option<u32>,
 
     /// End when the last worker that was there is gone [default: false]
     #[arg(long, value_name = "YES", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "true", hide_possible_values = true)]
+    #[arg(help_heading = "Listener")]
     exit_with_last_worker: Option<bool>,
 
     /// Write the listener's own diagnostics into a daily file in this folder too; the last seven
     /// are kept [default: standard error only]
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    #[arg(help_heading = "Listener")]
     diagnostics_dir: Option<PathBuf>,
 }
 
