@@ -190,7 +190,11 @@ fn archives(names: &ArchiveNames) -> io::Result<Vec<(ArchiveKey, Compression)>> 
         Err(error) => return Err(error),
     };
     for entry in entries {
-        found.extend(names.parse(&entry?.file_name()));
+        let entry = entry?;
+        // A folder, a pipe or a link of such a name is somebody else's.
+        if entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            found.extend(names.parse(&entry.file_name()));
+        }
     }
     let form = |compression: Compression| FORMS.iter().position(|form| *form == compression);
     found.sort_by_key(|(key, compression)| (*key, form(*compression)));

@@ -3,12 +3,19 @@
 //! For whoever wants to know whether files and checkpoint agree. It takes a copy of the bytes and
 //! mends nothing: that is the next listener's.
 
-use std::io;
+use std::fs::OpenOptions;
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+
+use nix::libc;
 
 use super::layout::{self, Layout};
 use super::{STATE, low_half};
 use crate::disk::{Identity, Words};
+
+/// No state is larger: the limits of its slots say so.
+const BYTES_MAX: u64 = 1 << 30;
 
 /// What a checkpoint says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,7 +29,7 @@ pub(crate) struct Said {
 impl Said {
     /// Reads the checkpoint; `None` = there is none, or none of this version.
     pub(crate) fn read(run_dir: &Path) -> io::Result<Option<Self>> {
-        let bytes = match std::fs::read(run_dir.join(STATE)) {
+        let bytes = match bytes_of(&run_dir.join(STATE)) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
@@ -34,7 +41,7 @@ impl Said {
 
     fn of(copy: &Copy, layout: Layout) -> Self {
         let begins = |slot: usize| {
-            if copy.load(layout::INTENT_OPEN) == 0 {
+            if copy.load(layout::INTENT_OPEN) != layout::INTENDED {
                 return None;
             }
             let count = usize::try_from(copy.load(layout::INTENT_EXTENTS)).unwrap_or(0);
@@ -73,4 +80,17 @@ impl Words for Copy {
 
     /// Nothing that reads stores.
     fn store(&self, _: usize, _: u64) {}
+}
+
+/// The folder may be anybody's: what stands there must neither hang nor flood whoever looks.
+fn bytes_of(path: &Path) -> io::Result<Vec<u8>> {
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let found = file.metadata()?;
+    if !found.is_file() || found.len() > BYTES_MAX {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is no state of a listener"));
+    }
+    let mut bytes = Vec::new();
+    file.take(BYTES_MAX).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }

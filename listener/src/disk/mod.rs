@@ -120,6 +120,19 @@ pub(crate) trait DiskFile: Debug + Send {
 
     /// Makes what was written durable.
     fn sync(&mut self) -> io::Result<()>;
+
+    /// Keeps other processes' listeners away from it, as long as this one lives. Returns the pid of
+    /// another process that was faster, if the system tells.
+    fn claim(&self) -> io::Result<Claim>;
+}
+
+/// What came of claiming a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// It is this process's, or the file system has no locks.
+    Ours,
+    /// Another process has it.
+    Taken { pid: i32 },
 }
 
 /// 64-bit words that outlive this process, each read and written as a whole. What was stored

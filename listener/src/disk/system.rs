@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use fleetlog_protocol::stamp;
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use nix::fcntl::{AT_FDCWD, FcntlArg, OFlag, RenameFlags, fcntl, renameat2};
+use nix::libc;
 use nix::unistd::{Gid, Uid};
 
-use super::{Access, Disk, DiskFile, Meta, Words};
+use super::{Access, Claim, Disk, DiskFile, Meta, Words};
 use crate::checkpoint::Memory;
 
 /// The disk of this host.
@@ -31,7 +32,12 @@ impl Disk for System {
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(OpenOptions::new().append(true).open(path)?))
+        // A pipe that nobody reads must be an error, not a wait that has no end.
+        let nonblocking = OFlag::O_NONBLOCK.bits();
+        let file = OpenOptions::new().append(true).custom_flags(nonblocking).open(path)?;
+        let flags = OFlag::from_bits_retain(fcntl(&file, FcntlArg::F_GETFL)?);
+        fcntl(&file, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK))?;
+        Ok(Box::new(file))
     }
 
     fn create(&self, path: &Path, access: Access) -> io::Result<Box<dyn DiskFile>> {
@@ -124,6 +130,29 @@ impl DiskFile for File {
 
     fn sync(&mut self) -> io::Result<()> {
         self.sync_data()
+    }
+
+    /// A POSIX record lock: the kernel releases it with the process, and a forked child has none.
+    fn claim(&self) -> io::Result<Claim> {
+        let mut lock = libc::flock {
+            l_type: libc::F_WRLCK as libc::c_short,
+            l_whence: libc::SEEK_SET as libc::c_short,
+            l_start: 0,
+            l_len: 0,
+            l_pid: 0,
+        };
+        match fcntl(self, FcntlArg::F_SETLK(&lock)) {
+            Ok(_) => Ok(Claim::Ours),
+            Err(Errno::EAGAIN | Errno::EACCES) => {
+                let asked = fcntl(self, FcntlArg::F_GETLK(&mut lock));
+                Ok(Claim::Taken { pid: if asked.is_ok() { lock.l_pid } else { 0 } })
+            }
+            // A file system without locks can't keep anybody away.
+            Err(Errno::ENOLCK | Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL) => {
+                Ok(Claim::Ours)
+            }
+            Err(errno) => Err(errno.into()),
+        }
     }
 }
 

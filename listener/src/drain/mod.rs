@@ -44,9 +44,6 @@ use trouble::{Trouble, report_recovery};
 /// How often disconnected queues are asked whether their process still lives.
 const ORPHAN_CHECK: Duration = Duration::from_secs(30);
 
-/// How long a listener that ends lets the compression of old files finish.
-const TIDYING: Duration = Duration::from_secs(2);
-
 /// How long a listener that ends waits for a command to take its receipt.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -473,7 +470,8 @@ impl Drain {
     /// The end: everything is written; sync, give the receipt, let go.
     fn end(mut self) -> Result<Receipt, DrainError> {
         self.sinks.sync_all().map_err(DrainError::Unwritten)?;
-        self.sinks.finish_packing(&self.checkpoint, Instant::now() + TIDYING);
+        let deadline = Instant::now() + self.options.packing_grace;
+        self.sinks.finish_packing(&self.checkpoint, deadline);
         let receipt = self.receipt();
         let tokens = self.requests.answer_stop(&receipt, &mut self.intake);
         let deadline = Instant::now() + FAREWELL;

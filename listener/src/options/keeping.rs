@@ -125,7 +125,7 @@ pub enum Period {
 }
 
 /// What archives are packed with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, clap::ValueEnum)]
 pub enum Compression {
     /// They stay as they are.
     #[default]

@@ -26,6 +26,9 @@ pub struct Options {
     pub sync: Sync,
     /// End when the last worker that was there is gone.
     pub exit_with_last_worker: bool,
+    /// How long an end waits for the compression of old files; what is left over is done by the next
+    /// listener.
+    pub packing_grace: Duration,
 }
 
 /// One destination of lines.
@@ -88,6 +91,8 @@ pub enum Sync {
 impl Options {
     /// The permission bits of a log file unless told otherwise: its group may read it.
     pub const FILE_MODE: u32 = 0o640;
+    /// How long an end waits for compression unless told otherwise: a stop must not take long.
+    pub const PACKING_GRACE: Duration = Duration::from_secs(2);
     /// The permission bits of the socket unless told otherwise: this user's processes only.
     pub const SOCKET_MODE: u32 = 0o600;
 
@@ -100,6 +105,7 @@ impl Options {
             sinks: Vec::new(),
             sync: Sync::default(),
             exit_with_last_worker: false,
+            packing_grace: Self::PACKING_GRACE,
         }
     }
 }

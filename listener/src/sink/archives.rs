@@ -81,9 +81,11 @@ impl Archives {
             Self { names: ArchiveNames::of(log), known: BTreeMap::new(), last_key: None };
         let names = disk.list(archives.names.folder())?;
         let moved = archives.moved(disk, log, &names)?;
+        let newest = names.iter().filter_map(|name| archives.names.parse(name)).max();
         for name in names {
             if let Some(finished) = strip(&name, UNFINISHED)
-                && archives.names.parse(finished).is_some()
+                && let Some((_, packed)) = archives.names.parse(finished)
+                && packed != Compression::None
             {
                 let path = archives.names.folder().join(&name);
                 if disk.metadata(&path).is_ok_and(|found| found.is_file) {
@@ -93,6 +95,10 @@ impl Archives {
             }
             let Some((key, compression)) = archives.names.parse(&name) else { continue };
             let path = archives.names.folder().join(&name);
+            if disk.read_link(&path).is_ok() {
+                // What lies elsewhere was put there by somebody else, and is theirs.
+                continue;
+            }
             let found = match disk.metadata(&path) {
                 Ok(found) => found,
                 // Gone since it was listed, or a link that leads nowhere, which is not ours.
@@ -102,7 +108,8 @@ impl Archives {
             if !found.is_file {
                 continue;
             }
-            if found.identity == current || moved.contains(&found.identity) {
+            let is_newest = newest.is_some_and(|(newest, _)| newest == key);
+            if found.identity == current || (is_newest && moved.contains(&found.identity)) {
                 // The rotation did not get as far as the new file: undo its first step. If somebody
                 // moved the log since, it is theirs, and must not be here a second time.
                 gone(disk.unlink(&path))?;
@@ -143,6 +150,11 @@ impl Archives {
             // Packed twice by somebody: one of them counts, the other one is not ours.
             _ => archive.packed = archive.packed.or(Some((compression, len))),
         }
+    }
+
+    /// Leaves an archive alone, and does not count it, until the folder is looked into anew.
+    pub(super) fn put_aside(&mut self, key: ArchiveKey) {
+        self.known.remove(&key);
     }
 
     /// Forgets what somebody else removed.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 
 use crate::checkpoint::{Checkpoint, Extent, FileSlot};
-use crate::disk::{Access, Disk, DiskFile, Identity, Meta};
+use crate::disk::{Access, Claim, Disk, DiskFile, Identity, Meta};
 use crate::faults;
 
 /// An open output with the batch that will be written to it.
@@ -261,6 +261,8 @@ impl LogFile {
             Ok(byte[0])
         };
         self.is_torn = last().is_ok_and(|byte| byte != b'\n');
+        // The lock went when the file was closed that was read just now.
+        let _ = self.file.claim();
     }
 }
 
@@ -282,11 +284,33 @@ struct Opened {
 
 fn open_or_create(disk: &dyn Disk, path: &Path, access: Access) -> io::Result<Opened> {
     disk.make_folder(folder_of(path))?;
-    match disk.create(path, access) {
-        Ok(file) => Ok(Opened { file, is_new: true }),
+    let opened = match disk.create(path, access) {
+        Ok(file) => Opened { file, is_new: true },
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            Ok(Opened { file: disk.open(path)?, is_new: false })
+            Opened { file: disk.open(path)?, is_new: false }
         }
-        Err(error) => Err(error),
+        // A folder that must not be written to may hold a file that may.
+        Err(error) if super::log::is_refusal(&error) => {
+            Opened { file: disk.open(path).map_err(|_| error)?, is_new: false }
+        }
+        Err(error) => return Err(error),
+    };
+    if opened.file.metadata()?.is_file {
+        claim(&*opened.file)?;
+    }
+    Ok(opened)
+}
+
+/// Two listeners that rotate the same log would take each other's files away.
+pub(super) fn claim(file: &dyn DiskFile) -> io::Result<()> {
+    match file.claim()? {
+        Claim::Ours => Ok(()),
+        Claim::Taken { pid } => Err(io::Error::new(
+            io::ErrorKind::ResourceBusy,
+            format!(
+                "the listener with pid {pid} writes this log: join its run directory, end it, or \
+                 name another file"
+            ),
+        )),
     }
 }

@@ -87,6 +87,9 @@ pub(super) struct Log {
     turn: Turn,
     /// The folder must be looked into anew.
     is_stale: bool,
+    /// When old files that could not be removed are looked for again, and whether that was said.
+    aside_until: Option<u64>,
+    aside_is_said: bool,
     /// The next line belongs into another file.
     wants_turn: bool,
     /// When a rotation that was not permitted is tried again.
@@ -104,7 +107,10 @@ impl Log {
         let named = path.to_owned();
         let path = resolved(&*disk, path)?;
         let next = next_path(&path);
-        gone(disk.unlink(&next))?;
+        match gone(disk.unlink(&next)) {
+            Err(error) if !is_refusal(&error) => return Err(error),
+            _ => {}
+        }
         let (file, found) = LogFile::open(&*disk, &path, rules.access, checkpoint)?;
         let archives = match found.is_file {
             true => Some(Archives::load(&*disk, &path, found.identity)?),
@@ -119,6 +125,8 @@ impl Log {
             window: None,
             turn: Turn::Whole,
             is_stale: false,
+            aside_until: None,
+            aside_is_said: false,
             wants_turn: false,
             refused_until: None,
         };
@@ -144,6 +152,8 @@ impl Log {
             window: None,
             turn: Turn::Whole,
             is_stale: false,
+            aside_until: None,
+            aside_is_said: false,
             wants_turn: false,
             refused_until: None,
         }
@@ -206,7 +216,8 @@ impl Log {
             .map(|window| window.end.max(self.refused_until.unwrap_or(0)));
         let oldest = self.archives.as_ref().and_then(Archives::oldest);
         let expiry = oldest.zip(self.rules.keeping.max_age).map(|(key, age)| expires(key, age));
-        turn.into_iter().chain(expiry).min()
+        let expiry = expiry.map(|at| at.max(self.refused_until.unwrap_or(0)));
+        turn.into_iter().chain(expiry).chain(self.aside_until).min()
     }
 
     /// Makes the current file an archive and begins another one. Returns whether there was
@@ -233,12 +244,27 @@ impl Log {
             let path = self.file.path().display();
             tracing::error!(
                 %path, %error,
-                "the log can't be rotated, or its old files not removed, and it grows on: its \
-                 folder must be writable for this user"
+                "the log can't be rotated and grows on; tried again each minute"
             );
         }
-        let pause = u64::try_from(REFUSED_PAUSE.as_nanos()).unwrap_or(u64::MAX);
-        self.refused_until = Some(self.disk.now().saturating_add(pause));
+        self.refused_until = Some(self.disk.now().saturating_add(refused_pause()));
+    }
+
+    /// An old file that can't be removed stays, and the others go.
+    pub(super) fn note_aside(&mut self, path: &Path, error: &io::Error) {
+        if !std::mem::replace(&mut self.aside_is_said, true) {
+            let path = path.display();
+            tracing::error!(%path, %error, "an old file can't be removed; tried again each minute");
+        }
+        self.aside_until.get_or_insert(self.disk.now().saturating_add(refused_pause()));
+    }
+
+    /// Looks into the folder anew when old files that could not be removed are due.
+    pub(super) fn look_at_aside(&mut self) {
+        if self.aside_until.is_some_and(|until| until <= self.disk.now()) {
+            self.aside_until = None;
+            self.is_stale = true;
+        }
     }
 
     pub(super) fn is_refused(&self) -> bool {
@@ -282,6 +308,7 @@ impl Log {
         let next = next_path(self.file.path());
         gone(self.disk.unlink(&next))?;
         let file = self.disk.create(&next, self.rules.access)?;
+        super::file::claim(&*file)?;
         let found = file.metadata()?;
         faults::reach(Point::AfterNext);
         self.disk.rename(&next, self.file.path())?;
@@ -431,6 +458,10 @@ impl Log {
     }
 }
 
+fn refused_pause() -> u64 {
+    u64::try_from(REFUSED_PAUSE.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// When an archive is too old, in nanoseconds since the Unix epoch.
 pub(super) fn expires(key: ArchiveKey, age: Duration) -> u64 {
     let closed = u64::try_from(key.second).unwrap_or(0).saturating_mul(1_000_000_000);
@@ -446,6 +477,10 @@ fn next_path(log: &Path) -> PathBuf {
 /// The file behind a log that is a symbolic link: archives lie beside the file, not the link.
 fn resolved(disk: &dyn Disk, path: &Path) -> io::Result<PathBuf> {
     let mut path = std::path::absolute(path)?;
+    if disk.metadata(&path).is_ok_and(|found| !found.is_file) {
+        // Such as /dev/stdout, whose link leads to no path.
+        return Ok(path);
+    }
     for _ in 0..40 {
         let Ok(text) = disk.read_link(&path) else { return Ok(path) };
         path = super::file::folder_of(&path).join(text);
@@ -453,9 +488,17 @@ fn resolved(disk: &dyn Disk, path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("too many symbolic links lead from one to the next"))
 }
 
-/// Whether trying again soon is in vain, and the file itself can still be written.
+/// Whether trying again soon is in vain, and the file itself can still be written: the folder is not
+/// ours or can only be read, the log is mounted alone, or there is no room in a name for the time.
 pub(super) fn is_refusal(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::PermissionDenied
+    matches!(
+        error.kind(),
+        io::ErrorKind::PermissionDenied
+            | io::ErrorKind::CrossesDevices
+            | io::ErrorKind::ReadOnlyFilesystem
+            | io::ErrorKind::ResourceBusy
+            | io::ErrorKind::InvalidFilename
+    )
 }
 
 /// Whether a file system, or its administrator, does not let a file have two names.

@@ -5,8 +5,10 @@ use std::io;
 use std::os::fd::AsFd as _;
 use std::path::Path;
 
+use nix::unistd::Uid;
+
 use crate::checkpoint::Checkpoint;
-use crate::disk::SharedDisk;
+use crate::disk::{Meta, SharedDisk};
 use crate::options::{SinkOptions, SinkTarget};
 
 use super::file::LogFile;
@@ -22,6 +24,9 @@ impl SinkError {
                 | io::ErrorKind::IsADirectory
                 | io::ErrorKind::NotADirectory
                 | io::ErrorKind::AlreadyExists
+                | io::ErrorKind::PermissionDenied
+                | io::ErrorKind::ExecutableFileBusy
+                | io::ErrorKind::ResourceBusy
         )
     }
 }
@@ -85,7 +90,7 @@ impl Sinks {
         let next_best = [format!("{worker}_"), format!("{worker}__"), format!("_{pid}")];
         for name in [worker].into_iter().chain(next_best.iter().map(String::as_str)) {
             let path = template.expand(name, pid);
-            if self.disk.metadata(&path).is_ok_and(|found| !found.is_file) {
+            if self.disk.metadata(&path).is_ok_and(|found| !found.is_file || !is_own(&found)) {
                 continue;
             }
             match self.open_log(index, &path, checkpoint) {
@@ -144,6 +149,11 @@ impl Sinks {
             }
         }
     }
+}
+
+/// A worker's name must not lead the listener to a file of somebody else's.
+fn is_own(found: &Meta) -> bool {
+    found.access.owner.is_none_or(|owner| owner == Uid::effective())
 }
 
 fn named_twice(options: &SinkOptions, log: Log, checkpoint: &Checkpoint) -> SinkError {

@@ -38,7 +38,7 @@ impl PathTemplate {
 fn file_name(worker: &str) -> String {
     let mut name: String = worker
         .chars()
-        .map(|letter| if letter == '/' || letter.is_control() { '_' } else { letter })
+        .map(|letter| if letter == '/' || is_unsafe(letter) { '_' } else { letter })
         .collect();
     if name.starts_with('.') {
         name.replace_range(..1, "_");
@@ -50,6 +50,12 @@ fn file_name(worker: &str) -> String {
         name.replace_range(at..=at, "_");
     }
     name
+}
+
+/// Control characters, and the marks of writing direction, by which a name looks like another one.
+fn is_unsafe(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Where the `T` of an archive's time stands in a name: a worker must not be able to have a file that

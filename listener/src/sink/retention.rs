@@ -27,6 +27,7 @@ impl Log {
 
     /// Removes what is too old, and what are too many.
     pub(super) fn keep_bounds(&mut self, now: u64) -> io::Result<()> {
+        self.look_at_aside();
         let keeping = &self.rules().keeping;
         let (max_files, max_age) = (keeping.max_files, keeping.max_age);
         if let Some(max_files) = max_files {
@@ -43,11 +44,9 @@ impl Log {
 
     fn remove_while(&mut self, is_too_much: impl Fn(&Archives) -> bool) -> io::Result<()> {
         self.refresh()?;
-        if self.is_refused() {
-            return Ok(());
-        }
         let disk = self.disk();
         let Some(archives) = &mut self.archives else { return Ok(()) };
+        let mut put_aside = None;
         while is_too_much(archives)
             && let Some(oldest) = archives.oldest()
         {
@@ -56,14 +55,19 @@ impl Log {
             if let Err(error) = &removed
                 && is_refusal(error)
             {
-                self.note_refusal(error);
-                return Ok(());
+                // It is left to whoever forbids it; the next one may go.
+                archives.put_aside(oldest);
+                put_aside.get_or_insert((path, removed));
+                continue;
             }
             removed.map_err(|error| {
                 let what = format!("the old file {} can't be removed: {error}", path.display());
                 io::Error::new(error.kind(), what)
             })?;
             tracing::debug!(path = %path.display(), "an old file was removed");
+        }
+        if let Some((path, Err(error))) = put_aside {
+            self.note_aside(&path, &error);
         }
         Ok(())
     }

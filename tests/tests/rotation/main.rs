@@ -9,6 +9,7 @@ mod foreign;
 mod kills;
 mod latest;
 mod modes;
+mod others;
 mod refusal;
 mod retention;
 mod several;

@@ -96,7 +96,8 @@ fn put_safe(text: &[u8], out: &mut Vec<u8>) {
 /// The same for JSON, which has an escape of its own for every character.
 fn put_json(line: &[u8], out: &mut Vec<u8>) -> bool {
     let Ok(text) = std::str::from_utf8(line) else { return false };
-    for c in text.chars() {
+    // White space outside of strings has no escape, and none is needed there.
+    for c in text.trim().chars() {
         let mut units = [0; 2];
         if is_unsafe(c) {
             for unit in c.encode_utf16(&mut units) {

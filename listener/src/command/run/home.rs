@@ -39,6 +39,9 @@ const ANSWER: Duration = Duration::from_secs(2);
 /// A supervisor has restarted a fleet's listener long before.
 const RESTART: Duration = Duration::from_secs(3);
 
+/// Nobody else may come for hours who would compress what a job left.
+const PACKING_GRACE: Duration = Duration::from_secs(600);
+
 /// Between two attempts to take the place of a listener.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -66,6 +69,7 @@ impl Home {
         let is_named = settings.run_dir.is_some();
         let mut options = settings.into_options().map_err(|error| Failure::usage("run", error))?;
         options.exit_with_last_worker = false;
+        options.packing_grace = PACKING_GRACE;
         options.run_dir = std::path::absolute(&options.run_dir)
             .map_err(|error| Failure::failed("the run directory has no absolute path", error))?;
         let file = options.sinks.iter().find_map(|sink| match &sink.target {
@@ -122,7 +126,9 @@ impl Home {
         let now = Instant::now();
         let since = *self.away_since.get_or_insert(now);
         let tried_lately = self.tried_at.is_some_and(|at| now < at + RETRY);
-        if now.duration_since(since) < self.patience || tried_lately {
+        // Nobody else restarts a listener that lived in this process.
+        let patience = if self.listener.is_some() { Duration::ZERO } else { self.patience };
+        if now.duration_since(since) < patience || tried_lately {
             return false;
         }
         self.tried_at = Some(now);
@@ -208,6 +214,9 @@ fn own_run_dir(default: &Path, file: &Path) -> Result<PathBuf, Failure> {
 
 /// The path without links in its folders, as far as they exist, so that one file has one name.
 fn real(file: &Path) -> io::Result<PathBuf> {
+    if let Ok(file) = file.canonicalize() {
+        return Ok(file);
+    }
     let whole = std::path::absolute(file)?;
     let mut there = whole.parent();
     while let Some(folder) = there {
