@@ -135,8 +135,8 @@ impl DiskFile for File {
     /// A POSIX record lock: the kernel releases it with the process, and a forked child has none.
     fn claim(&self) -> io::Result<Claim> {
         let mut lock = libc::flock {
-            l_type: libc::F_WRLCK as libc::c_short,
-            l_whence: libc::SEEK_SET as libc::c_short,
+            l_type: libc::c_short::try_from(libc::F_WRLCK).unwrap_or(1),
+            l_whence: libc::c_short::try_from(libc::SEEK_SET).unwrap_or(0),
             l_start: 0,
             l_len: 0,
             l_pid: 0,

@@ -24,7 +24,7 @@ use crate::archive::ArchiveKey;
 use crate::checkpoint::Checkpoint;
 use crate::disk::{Access, Disk, Meta, SharedDisk};
 use crate::faults::{self, Point};
-use crate::options::{Compression, Keeping, SinkOptions};
+use crate::options::{Compression, Keeping, SinkOptions, Sync};
 
 use super::archives::{Archives, gone};
 use super::file::LogFile;
@@ -46,16 +46,19 @@ pub(super) struct Rules {
     pub(super) keeping: Keeping,
     pub(super) access: Access,
     calendar: Option<Calendar>,
+    /// A file that is let go of is made durable first.
+    syncs: bool,
     file_size_max: u64,
     pub(super) total_size_max: u64,
 }
 
 impl Rules {
-    pub(super) fn new(options: &SinkOptions) -> Self {
+    pub(super) fn new(options: &SinkOptions, sync: Sync) -> Self {
         let keeping = options.keeping.clone();
         Self {
             calendar: keeping.rotation.map(|period| Calendar::new(period, keeping.timezone)),
             access: Access { mode: options.file_mode, owner: None, group: options.file_group },
+            syncs: sync != Sync::Never,
             file_size_max: keeping.file_size_max(),
             total_size_max: keeping.total_size_max(),
             keeping,
@@ -279,8 +282,10 @@ impl Log {
             self.begin_now();
             return Ok(false);
         }
-        // Its file is let go of here, and nobody else will sync it.
-        self.file.sync(&*self.disk)?;
+        if self.rules.syncs {
+            // Its file is let go of here, and nobody else will sync it.
+            self.file.sync(&*self.disk)?;
+        }
         if let Some(archives) = &mut self.archives {
             archives.prune(&*self.disk)?;
         }
@@ -416,7 +421,9 @@ impl Log {
             }
             self.turn = Turn::Whole;
         }
-        let _ = self.file.sync(&*self.disk);
+        if self.rules.syncs {
+            let _ = self.file.sync(&*self.disk);
+        }
         let path = resolved(&*self.disk, &self.named)?;
         let found = self.file.reopen(&*self.disk, path, self.rules.access, checkpoint)?;
         self.begin_window(&found);

@@ -158,7 +158,7 @@ impl Sinks {
             }
         }
         for options in &options.sinks {
-            sinks.sinks.push(Sink::new(options));
+            sinks.sinks.push(Sink::new(options, sinks.sync));
         }
         for index in 0..sinks.sinks.len() {
             if sinks.sinks[index].template.is_per_worker() {
@@ -332,14 +332,14 @@ impl Sinks {
 }
 
 impl Sink {
-    fn new(options: &SinkOptions) -> Self {
+    fn new(options: &SinkOptions, sync: Sync) -> Self {
         let template = match &options.target {
             SinkTarget::Stdout => PathTemplate::new("-".as_ref()),
             SinkTarget::File(path) => PathTemplate::new(path),
         };
         Self {
             formatter: Formatter::new(&options.format),
-            rules: Rules::new(options),
+            rules: Rules::new(options, sync),
             options: options.clone(),
             template,
             shared: None,

@@ -8,7 +8,7 @@ use std::path::Path;
 use nix::unistd::Uid;
 
 use crate::checkpoint::Checkpoint;
-use crate::disk::{Meta, SharedDisk};
+use crate::disk::{Identity, Meta, SharedDisk};
 use crate::options::{SinkOptions, SinkTarget};
 
 use super::file::LogFile;
@@ -90,7 +90,9 @@ impl Sinks {
         let next_best = [format!("{worker}_"), format!("{worker}__"), format!("_{pid}")];
         for name in [worker].into_iter().chain(next_best.iter().map(String::as_str)) {
             let path = template.expand(name, pid);
-            if self.disk.metadata(&path).is_ok_and(|found| !found.is_file || !is_own(&found)) {
+            let is_unfit =
+                |found: &Meta| !found.is_file || !is_own(found) || self.has(found.identity);
+            if self.disk.metadata(&path).is_ok_and(|found| is_unfit(&found)) {
                 continue;
             }
             match self.open_log(index, &path, checkpoint) {
@@ -124,12 +126,12 @@ impl Sinks {
 
     /// Whether some sink writes to the same file already.
     fn is_open(&self, log: &Log) -> bool {
-        log.file.identity() != (0, 0)
-            && self
-                .sinks
-                .iter()
-                .flat_map(super::Sink::logs)
-                .any(|other| other.file.identity() == log.file.identity())
+        log.file.identity() != (0, 0) && self.has(log.file.identity())
+    }
+
+    fn has(&self, identity: Identity) -> bool {
+        let mut logs = self.sinks.iter().flat_map(super::Sink::logs);
+        logs.any(|log| log.file.identity() == identity)
     }
 
     /// Files of workers that logged nothing lately are closed, so that a fleet of short-lived
