@@ -161,6 +161,11 @@ impl LogFile {
         Ok(has_name)
     }
 
+    /// How many names the file has.
+    pub(super) fn names(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.links)
+    }
+
     /// Looks how long the file is. Returns whether it still has a name.
     pub(super) fn look(&mut self) -> io::Result<bool> {
         if self.slot.is_none() {

@@ -71,8 +71,9 @@ impl Rules {
 enum Turn {
     /// None is under way.
     Whole,
-    /// The file has its archive's name; what comes next failed and is tried again.
-    Linked(ArchiveKey),
+    /// The file has its archive's name; what comes next failed and is tried again. It had so many
+    /// names before.
+    Linked { key: ArchiveKey, names: u64 },
 }
 
 /// One log.
@@ -290,18 +291,21 @@ impl Log {
             archives.prune(&*self.disk)?;
         }
         match self.turn {
-            Turn::Whole => match self.name_archive()? {
-                Some(key) => self.turn = Turn::Linked(key),
-                None => return self.follow_moved(checkpoint),
-            },
+            Turn::Whole => {
+                let names = self.file.names()?;
+                match self.name_archive()? {
+                    Some(key) => self.turn = Turn::Linked { key, names },
+                    None => return self.follow_moved(checkpoint),
+                }
+            }
             // A rotation that goes on after a failure: the file may have been moved since.
-            Turn::Linked(key) if self.is_moved()? && !self.is_renamed(key)? => {
+            Turn::Linked { key, .. } if self.is_moved()? && !self.is_renamed(key)? => {
                 self.undo_link(key)?;
                 return self.follow_moved(checkpoint);
             }
-            Turn::Linked(_) => {}
+            Turn::Linked { .. } => {}
         }
-        let (Turn::Linked(key), Some(archives)) = (self.turn, &self.archives) else {
+        let (Turn::Linked { key, names }, Some(archives)) = (self.turn, &self.archives) else {
             return Ok(false);
         };
         if !self.is_ours(&archives.path(key, Compression::None))? {
@@ -317,12 +321,18 @@ impl Log {
         let found = file.metadata()?;
         faults::reach(Point::AfterNext);
         self.disk.rename(&next, self.file.path())?;
-        let len = self.file.len();
+        let (len, left) = (self.file.len(), self.file.names());
         self.file.replace(file, found, checkpoint);
-        if let Some(archives) = &mut self.archives {
-            archives.add(key, len);
-        }
         self.turn = Turn::Whole;
+        if let Some(archives) = &mut self.archives {
+            if left.is_ok_and(|left| left > names) {
+                // In the instant before the rename somebody moved the file away: it is theirs, and
+                // must not be here a second time.
+                gone(self.disk.unlink(&archives.path(key, Compression::None)))?;
+            } else {
+                archives.add(key, len);
+            }
+        }
         faults::reach(Point::AfterTurn);
         self.begin_now();
         Ok(true)
@@ -353,6 +363,8 @@ impl Log {
             match named {
                 Ok(()) => return Ok(Some(key)),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                // Moved in the instant since it was looked at.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
                 Err(error) => return Err(error),
             }
         }
@@ -412,7 +424,7 @@ impl Log {
         if self.archives.is_none() {
             return Ok(());
         }
-        if let (Turn::Linked(key), Some(archives)) = (self.turn, &self.archives) {
+        if let (Turn::Linked { key, .. }, Some(archives)) = (self.turn, &self.archives) {
             // Whoever moved the file takes care of it, and it must not be here a second time. Where
             // the archive's name is its only one, it is the archive.
             let archive = archives.path(key, Compression::None);

