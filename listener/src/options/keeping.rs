@@ -20,7 +20,8 @@ use crate::format::TimeZoneChoice;
 ///     ..Keeping::default()
 /// };
 /// assert_eq!(nightly.file_size_max(), 10 << 20);
-/// assert_eq!(nightly.total_size_max(), Keeping::TOTAL_SIZE_DEFAULT);
+/// assert!(!nightly.total_is_default(), "size and number say the total");
+/// assert_eq!(Keeping::default().total_size_max(), Keeping::TOTAL_SIZE_DEFAULT);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Keeping {
