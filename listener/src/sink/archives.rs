@@ -120,6 +120,12 @@ impl Archives {
         Ok(archives)
     }
 
+    /// Whether a file stands in the folder under the log's name with something behind it.
+    pub(super) fn is_moved(&self, disk: &dyn Disk, log: &Path, file: Identity) -> io::Result<bool> {
+        let names = disk.list(self.names.folder())?;
+        Ok(self.moved(disk, log, &names)?.contains(&file))
+    }
+
     /// Files that have the log's name with something behind it: whoever moves a log calls it so.
     fn moved(&self, disk: &dyn Disk, log: &Path, names: &[OsString]) -> io::Result<Vec<Identity>> {
         let Some(own) = log.file_name() else { return Ok(Vec::new()) };

@@ -321,11 +321,14 @@ impl Log {
         let found = file.metadata()?;
         faults::reach(Point::AfterNext);
         self.disk.rename(&next, self.file.path())?;
-        let (len, left) = (self.file.len(), self.file.names());
+        let (len, old, left) = (self.file.len(), self.file.identity(), self.file.names());
         self.file.replace(file, found, checkpoint);
         self.turn = Turn::Whole;
         if let Some(archives) = &mut self.archives {
-            if left.is_ok_and(|left| left > names) {
+            let has_another = left.is_ok_and(|left| left > names);
+            let is_theirs = has_another
+                && archives.is_moved(&*self.disk, self.file.path(), old).unwrap_or(false);
+            if is_theirs {
                 // In the instant before the rename somebody moved the file away: it is theirs, and
                 // must not be here a second time.
                 gone(self.disk.unlink(&archives.path(key, Compression::None)))?;
