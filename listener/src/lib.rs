@@ -31,6 +31,7 @@ pub mod config;
 mod disk;
 mod drain;
 mod faults;
+mod foreign;
 pub mod format;
 mod intake;
 mod listener;
