@@ -14,7 +14,7 @@ use crate::checkpoint::Checkpoint;
 use crate::disk::{SharedDisk, System};
 use crate::drain::{Drain, DrainError};
 use crate::format::Format;
-use crate::options::{Keeping, Options, SinkOptions, SinkTarget, Sync};
+use crate::options::{Access, Keeping, Options, RateLimit, SinkOptions, SinkTarget, Sync};
 use crate::ownership::{Ownership, OwnershipError};
 use crate::process::ListenerProcess;
 use crate::route::Directives;
@@ -141,9 +141,22 @@ impl Builder {
         self
     }
 
-    /// The permission bits of the socket; 0600 by default.
+    /// The permission bits of the sockets; 0600 by default, and 0666 where [`access`](Self::access)
+    /// names who may log.
     pub fn socket_mode(mut self, mode: u32) -> Self {
-        self.options.socket_mode = mode;
+        self.options.socket_mode = Some(mode);
+        self
+    }
+
+    /// Who may log, of those whom the sockets' mode lets in; everybody by default.
+    pub fn access(mut self, access: Access) -> Self {
+        self.options.access = access;
+        self
+    }
+
+    /// How much a foreign client may log; by default as much as the disk takes.
+    pub fn rate_limit(mut self, limit: RateLimit) -> Self {
+        self.options.rate_limit = Some(limit);
         self
     }
 
@@ -181,7 +194,7 @@ impl Builder {
     pub fn start(self) -> Result<RunningListener, ListenError> {
         let wake = Wake::new()?;
         let handle = wake.handle();
-        let drain = self.prepare(wake, None)?;
+        let drain = self.prepare(wake, Vec::new())?;
         let thread = std::thread::Builder::new()
             .name("fleetlog-drain".to_owned())
             .spawn(move || drain.run())?;
@@ -198,10 +211,10 @@ impl Builder {
     /// Any [`ListenError`], also those of the child's start.
     pub fn spawn(self) -> Result<ListenerProcess, ListenError> {
         let run_dir = self.options.run_dir.clone();
-        crate::process::spawn(run_dir, |wake| self.prepare(wake, None))
+        crate::process::spawn(run_dir, |wake| self.prepare(wake, Vec::new()))
     }
 
-    fn prepare(mut self, wake: Wake, handed_down: Option<OwnedFd>) -> Result<Drain, ListenError> {
+    fn prepare(mut self, wake: Wake, handed_down: Vec<OwnedFd>) -> Result<Drain, ListenError> {
         for path in std::mem::take(&mut self.files) {
             let target =
                 if path == Path::new("-") { SinkTarget::Stdout } else { SinkTarget::File(path) };
@@ -213,8 +226,8 @@ impl Builder {
         if self.options.sinks.len() > SINKS_MAX {
             return Err(ListenError::TooManySinks(self.options.sinks.len()));
         }
-        let ownership =
-            Ownership::claim(&self.options.run_dir, self.options.socket_mode, handed_down)?;
+        let socket_mode = self.options.effective_socket_mode();
+        let ownership = Ownership::claim(&self.options.run_dir, socket_mode, handed_down)?;
         let disk: SharedDisk = Arc::new(System);
         let opened = Checkpoint::open(SharedDisk::clone(&disk), &self.options.run_dir);
         let (checkpoint, recovery) = opened.map_err(|source| ListenError::Checkpoint {

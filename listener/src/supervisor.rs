@@ -174,20 +174,9 @@ fn status_line(text: &str) -> String {
         .collect()
 }
 
-/// The one socket that the service manager handed down to this process, if it did.
-///
-/// # Errors
-/// When there are several: which of them is meant nobody could tell.
-pub(crate) fn handed_down() -> io::Result<Option<OwnedFd>> {
-    let mut descriptors = sd_notify::listen_fds()?;
-    match (descriptors.len(), descriptors.next()) {
-        (1, Some(descriptor)) => duplicate(descriptor).map(Some),
-        (0, _) => Ok(None),
-        (count, _) => Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("the service manager hands down {count} sockets, but a listener has one"),
-        )),
-    }
+/// The sockets that the service manager handed down to this process.
+pub(crate) fn handed_down() -> io::Result<Vec<OwnedFd>> {
+    sd_notify::listen_fds()?.map(duplicate).collect()
 }
 
 #[allow(unsafe_code, reason = "a descriptor that is told by its number has no safe form")]

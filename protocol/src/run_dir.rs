@@ -16,6 +16,10 @@ pub const VARIABLE: &str = "FLEETLOG_RUN_DIR";
 /// The socket's name in the run directory.
 pub const SOCKET: &str = "socket";
 
+/// The name of the socket for datagrams in the run directory; no longer than [`SOCKET`], so that a
+/// path that is short enough for the one is for both.
+pub const DATAGRAMS: &str = "dgram";
+
 /// The longest path that a Unix socket can have, in bytes, without its closing zero.
 pub const SOCKET_PATH_MAX: usize = 107;
 

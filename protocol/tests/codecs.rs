@@ -60,7 +60,7 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 fn drops() -> impl Strategy<Value = Drops> {
-    any::<[u64; 3]>().prop_map(Drops)
+    any::<[u64; 4]>().prop_map(Drops)
 }
 
 fn receipt() -> impl Strategy<Value = Receipt> {
@@ -277,7 +277,7 @@ proptest! {
     #[test]
     fn a_gap_is_read_as_it_was_written_and_must_add_up(
         first_seq in 1..u64::from(u32::MAX),
-        counts in any::<[u16; 3]>(),
+        counts in any::<[u16; 4]>(),
         stamp in any::<u64>(),
         lie in 1..u64::from(u32::MAX),
     ) {

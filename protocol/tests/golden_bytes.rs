@@ -266,19 +266,20 @@ fn a_name_has_these_bytes() {
 
 #[test]
 fn a_gap_has_these_bytes() {
-    let gap = Gap { seq: 10, stamp: 0x0908, first_seq: 5, drops: Drops([1, 2, 3]) };
+    let gap = Gap { seq: 14, stamp: 0x0908, first_seq: 5, drops: Drops([1, 2, 3, 4]) };
     assert_frame(
         Kind::Gap,
         |out| gap.encode(out),
         &[
-            &[49, 0, 0, 0, 5],
-            &[10, 0, 0, 0, 0, 0, 0, 0],
+            &[57, 0, 0, 0, 5],
+            &[14, 0, 0, 0, 0, 0, 0, 0],
             &[8, 9, 0, 0, 0, 0, 0, 0],
             &[5, 0, 0, 0, 0, 0, 0, 0],
-            // Full, no listener, reentrant.
+            // Full, no listener, reentrant, rate limited.
             &[1, 0, 0, 0, 0, 0, 0, 0],
             &[2, 0, 0, 0, 0, 0, 0, 0],
             &[3, 0, 0, 0, 0, 0, 0, 0],
+            &[4, 0, 0, 0, 0, 0, 0, 0],
         ],
     );
 }
@@ -340,8 +341,8 @@ fn a_receipt_has_these_bytes() {
     let account = WorkerAccount {
         name: "w".to_owned(),
         pid: 0x0102,
-        written: 14,
-        dropped: Drops([15, 16, 17]),
+        written: 15,
+        dropped: Drops([16, 17, 18, 19]),
     };
     let receipt = Receipt {
         pid: 0x0304,
@@ -355,25 +356,26 @@ fn a_receipt_has_these_bytes() {
         truncated: 8,
         doubles: 9,
         offences: 10,
-        dropped: Drops([11, 12, 13]),
+        dropped: Drops([11, 12, 13, 14]),
         accounts: vec![account],
     };
-    let numbers: Vec<u8> = (1..=13_u64).flat_map(u64::to_le_bytes).collect();
+    let numbers: Vec<u8> = (1..=14_u64).flat_map(u64::to_le_bytes).collect();
     assert_frame(
         Kind::Reply,
         |out| Reply::Stopped(Box::new(receipt)).encode(out),
         &[
-            &[150, 0, 0, 0, 33, 2],
+            &[166, 0, 0, 0, 33, 2],
             &[4, 3, 0, 0],
             &numbers,
             &[1, 0],
             &[1],
             b"w",
             &[2, 1, 0, 0],
-            &[14, 0, 0, 0, 0, 0, 0, 0],
             &[15, 0, 0, 0, 0, 0, 0, 0],
             &[16, 0, 0, 0, 0, 0, 0, 0],
             &[17, 0, 0, 0, 0, 0, 0, 0],
+            &[18, 0, 0, 0, 0, 0, 0, 0],
+            &[19, 0, 0, 0, 0, 0, 0, 0],
         ],
     );
 }

@@ -133,7 +133,7 @@ fn valid_bodies(fields: &[OwnedField]) -> Vec<(Kind, Vec<u8>)> {
         encode(&mut body);
         bodies.push((kind, body));
     };
-    let drops = Drops([1, 2, 3]);
+    let drops = Drops([1, 2, 3, 0]);
     add(Kind::Hello, &|out| {
         Hello { queue: QueueId(5), pid: 6, first_seq: 7, name: "worker 3", fallback: "no space" }
             .encode(out);

@@ -186,7 +186,7 @@ fn a_goodbye_reports_what_is_due_and_notes_the_leave() {
     assert!(!worker.foreign().has_left());
     worker.lanes.goodbye();
     assert!(worker.foreign().has_left());
-    assert_eq!(worker.foreign().drops(), Drops([0, 0, 5]));
+    assert_eq!(worker.foreign().drops(), Drops([0, 0, 5, 0]));
     // The lane that was given back is the one that is shared.
-    assert_eq!(check_unbroken(&worker.reader(0).said()), (1, Drops([0, 0, 5])));
+    assert_eq!(check_unbroken(&worker.reader(0).said()), (1, Drops([0, 0, 5, 0])));
 }

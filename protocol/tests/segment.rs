@@ -101,12 +101,12 @@ fn what_a_worker_notes_its_listener_reads() {
     segment.mark_left();
     assert_eq!(foreign.claimed(), 3);
     assert_eq!((foreign.take_active(), foreign.take_active()), (0b101, 0), "bits are taken once");
-    assert_eq!(foreign.drops(), Drops([0, 7, 0]));
+    assert_eq!(foreign.drops(), Drops([0, 7, 0, 0]));
     assert!(foreign.has_left());
     // The next listener reads what this one noted.
-    foreign.set_reported(Drops([1, 2, 3]));
+    foreign.set_reported(Drops([1, 2, 3, 0]));
     let next = ForeignSegment::open(&place.run_dir(), segment.name()).expect("a segment");
-    assert_eq!(next.reported(), Drops([1, 2, 3]));
+    assert_eq!(next.reported(), Drops([1, 2, 3, 0]));
     assert!(
         segment.allocate_lane(64, fleetlog_protocol::limits::LANE_CAPACITY).is_err(),
         "there are 64"

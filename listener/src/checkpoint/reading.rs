@@ -8,6 +8,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use fleetlog_protocol::limits::LANES_MAX;
 use nix::libc;
 
 use super::layout::{self, Layout};
@@ -57,12 +58,19 @@ impl Said {
         });
         let positions = (0..layout.queues).filter_map(|slot| {
             let at = layout.queue(slot);
-            let (pid, lane) = (low_half(copy.load(at + 5)), copy.load(at + layout::QUEUE_LANE));
+            let pid = low_half(copy.load(at + 5));
+            let lane = shown_lane(low_half(copy.load(at + layout::QUEUE_LANE)));
             let position = copy.load(at + layout::QUEUE_POSITION);
-            (copy.load(at) != 0).then(|| (pid, low_half(lane), position))
+            (copy.load(at) != 0).then_some((pid, lane, position))
         });
         Self { files: files.collect(), positions: positions.collect() }
     }
+}
+
+/// The lane that the lines of a queue show: those that came over a connection show none, also
+/// where the checkpoint tells one kind of them from another.
+const fn shown_lane(lane: u32) -> u32 {
+    if lane as usize > LANES_MAX { 0 } else { lane }
 }
 
 /// The words as they were.

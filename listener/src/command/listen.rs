@@ -1,6 +1,9 @@
 //! `fleetlog listen`: the listener in the foreground.
 
 use std::path::PathBuf;
+use std::time::Duration;
+
+use nix::unistd::{Gid, Uid};
 
 use super::diagnostics::Diagnostics;
 use super::exit::{Code, Failure};
@@ -31,16 +34,41 @@ use crate::ownership::OwnershipError;
     ("Two files, made durable at least every second",
      "fleetlog listen --file apps.log --file copy.log --sync 1s"),
     ("A layout of your own", "fleetlog listen --format '{time} {worker:<10} {level:<8} {message}'"),
+    ("For web servers of another user too, none of which may flood",
+     "fleetlog listen --file apps.log --allow-uid www-data --rate-limit-burst 10000"),
     ("All settings from a file", "fleetlog listen --config /etc/fleetlog.toml"),
 ]))]
 pub(super) struct Listen {
     #[command(flatten)]
     outputs: Outputs,
 
-    /// The permission bits of the socket, in octal: who may log [default: 0600]
+    /// The permission bits of the sockets, in octal: who may log
+    /// [default: 0600, or 0666 where --allow-uid or --allow-gid say it]
     #[arg(long, value_name = "MODE", value_parser = config::mode)]
-    #[arg(help_heading = "Listener")]
+    #[arg(help_heading = "Who may log")]
     socket_mode: Option<u32>,
+
+    /// Users that may log, by name or number, beside root and the listener's own
+    /// [default: everybody whom the socket's mode lets in]
+    #[arg(long, value_name = "USER", value_parser = config::user, value_delimiter = ',')]
+    #[arg(help_heading = "Who may log")]
+    allow_uid: Vec<Uid>,
+
+    /// Groups whose members may log, by name or number
+    #[arg(long, value_name = "GROUP", value_parser = config::group, value_delimiter = ',')]
+    #[arg(help_heading = "Who may log")]
+    allow_gid: Vec<Gid>,
+
+    /// How many records a foreign client (Python, syslog, JSON lines ...) may log in an interval,
+    /// each KiB counting as one; what is beyond is counted and left out [default: 0, any number]
+    #[arg(long, value_name = "COUNT")]
+    #[arg(help_heading = "Who may log")]
+    rate_limit_burst: Option<u64>,
+
+    /// The interval of --rate-limit-burst [default: 30s]
+    #[arg(long, value_name = "TIME", value_parser = config::interval)]
+    #[arg(help_heading = "Who may log")]
+    rate_limit_interval: Option<Duration>,
 
     /// End when the last worker that was there is gone [default: false]
     #[arg(long, value_name = "YES", num_args = 0..=1, require_equals = true)]
@@ -72,6 +100,10 @@ impl Listen {
     fn settings(&self) -> Settings {
         Settings {
             socket_mode: self.socket_mode,
+            allow_uid: self.allow_uid.clone(),
+            allow_gid: self.allow_gid.clone(),
+            rate_limit_burst: self.rate_limit_burst,
+            rate_limit_interval: self.rate_limit_interval,
             exit_with_last_worker: self.exit_with_last_worker,
             diagnostics_dir: self.diagnostics_dir.clone(),
             ..self.outputs.settings()

@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn a_loss_is_told_with_its_reason_and_its_worker() {
         let mut receipt = complete();
-        receipt.dropped = Drops([3, 4, 0]);
+        receipt.dropped = Drops([3, 4, 0, 0]);
         receipt.missing = 1;
         receipt.accounts[0].dropped = receipt.dropped;
         let text = plain(&receipt, false);
@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn the_json_has_every_number() {
         let mut receipt = complete();
-        receipt.dropped = Drops([0, 4, 0]);
+        receipt.dropped = Drops([0, 4, 0, 0]);
         let value: Value = serde_json::from_str(&to_json(&receipt)).unwrap();
         assert_eq!(value["written"], 1_000);
         assert_eq!(value["dropped"], json!({"no_listener": 4}));

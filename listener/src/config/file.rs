@@ -5,12 +5,12 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use nix::unistd::Gid;
+use nix::unistd::{Gid, Uid};
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    FileRules, FileSettings, Settings, Timezone, duration, group, mode, rotation, size, sync,
-    target,
+    FileRules, FileSettings, Settings, Timezone, duration, group, interval, mode, rotation, size,
+    sync, target, user,
 };
 use crate::options::{Compression, SinkTarget};
 
@@ -102,6 +102,16 @@ struct File {
 const LISTENER: &[Key<Settings>] = &[
     Key { name: "run_dir", set: |to, value| put(&mut to.run_dir, path(value)) },
     Key { name: "socket_mode", set: |to, value| put(&mut to.socket_mode, permissions(value)) },
+    Key { name: "allow_uid", set: |to, value| all(&mut to.allow_uid, value, users) },
+    Key { name: "allow_gid", set: |to, value| all(&mut to.allow_gid, value, owners) },
+    Key {
+        name: "rate_limit_burst",
+        set: |to, value| put(&mut to.rate_limit_burst, number(value).map(u64::from)),
+    },
+    Key {
+        name: "rate_limit_interval",
+        set: |to, value| put(&mut to.rate_limit_interval, text(value, interval)),
+    },
     Key { name: "sync", set: |to, value| put(&mut to.sync, text(value, sync)) },
     Key {
         name: "exit_with_last_worker",
@@ -283,6 +293,29 @@ fn number(value: &DeValue<'_>) -> Result<u32, String> {
         _ => None,
     };
     found.ok_or_else(|| format!("expected a whole number from 0, found {}", shown(value)))
+}
+
+/// One value, or a list of them.
+fn all<T>(
+    list: &mut Vec<T>,
+    value: &DeValue<'_>,
+    read: impl Fn(&DeValue<'_>) -> Result<T, String>,
+) -> Result<(), String> {
+    *list = match value {
+        DeValue::Array(values) => {
+            values.iter().map(|value| read(value.get_ref())).collect::<Result<_, _>>()?
+        }
+        value => vec![read(value)?],
+    };
+    Ok(())
+}
+
+/// A user's name, or its number.
+fn users(value: &DeValue<'_>) -> Result<Uid, String> {
+    match value {
+        DeValue::Integer(_) => number(value).map(Uid::from_raw),
+        _ => text(value, user),
+    }
 }
 
 /// A group's name, or its number.

@@ -29,6 +29,10 @@ fn a_file_with_every_key_is_read() {
         [listener]
         run_dir = "/run/fleet"
         socket_mode = "0660"
+        allow_uid = ["root", 33]
+        allow_gid = 4
+        rate_limit_burst = 10_000
+        rate_limit_interval = "10s"
         sync = "1s"
         exit_with_last_worker = true
         timezone = "local"
@@ -47,6 +51,10 @@ fn a_file_with_every_key_is_read() {
     .unwrap();
     assert_eq!(settings.run_dir, Some("/run/fleet".into()));
     assert_eq!(settings.socket_mode, Some(0o660));
+    assert_eq!(settings.allow_uid, [Uid::from_raw(0), Uid::from_raw(33)]);
+    assert_eq!(settings.allow_gid, [Gid::from_raw(4)]);
+    assert_eq!(settings.rate_limit_burst, Some(10_000));
+    assert_eq!(settings.rate_limit_interval, Some(Duration::from_secs(10)));
     assert_eq!(settings.sync, Some(Sync::Every(Duration::from_secs(1))));
     assert_eq!(settings.exit_with_last_worker, Some(true));
     assert_eq!(settings.timezone, Some(Timezone::Local));
@@ -76,7 +84,7 @@ fn an_unknown_key_is_refused_with_the_nearest_one() {
 
 #[test]
 fn a_key_that_resembles_none_is_refused_with_all_that_are_known() {
-    refused("[listener]\ncolour = 1", "2:1", &["known are run_dir, socket_mode, sync"]);
+    refused("[listener]\ncolour = 1", "2:1", &["known are run_dir, socket_mode, allow_uid"]);
     refused("[forward]\nto = 'nats'", "1:2", &["known are [listener] and [[file]]"]);
 }
 
@@ -96,6 +104,8 @@ fn a_bad_value_is_refused_with_its_place_and_what_was_expected() {
     refused("[listener]\ntimezone = 'CET'", "2:12", &["expected utc or local"]);
     refused("[listener]\nexit_with_last_worker = 'yes'", "2:25", &["true or false", "\"yes\""]);
     refused("[listener]\nsocket_mode = '0690'", "2:15", &["not an octal number"]);
+    refused("[listener]\nallow_uid = ['nobody-knows-me']", "2:13", &["no such user"]);
+    refused("[listener]\nrate_limit_interval = '0s'", "2:23", &["takes some time"]);
     refused("[listener]\nsocket_mode = 600", "2:15", &["not written as octal", "0o640"]);
     refused("[listener]\nsocket_mode = 0x1ff", "2:15", &["not written as octal"]);
     refused("[[file]]\npath = '-'\nmode = 0o440", "3:8", &["locks itself out"]);

@@ -12,11 +12,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fleetlog_protocol::run_dir;
-use nix::unistd::Gid;
+use nix::unistd::{Gid, Uid};
 
 use crate::format::Format;
 use crate::options::{
-    Compression, Keeping, KeepingError, Options, Period, SinkOptions, SinkTarget, Sync,
+    Access, Compression, Keeping, KeepingError, Options, Period, RateLimit, SinkOptions,
+    SinkTarget, Sync,
 };
 use crate::route::Directives;
 use crate::sink::PathTemplate;
@@ -24,15 +25,23 @@ use crate::sink::PathTemplate;
 #[cfg(test)]
 pub(crate) use file::is_key;
 pub use file::{ConfigError, Mistake};
-pub use values::{Refused, Timezone, duration, group, mode, rotation, size, sync};
+pub use values::{Refused, Timezone, duration, group, interval, mode, rotation, size, sync, user};
 
 /// What one source says; `None` = nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// The run directory.
     pub run_dir: Option<PathBuf>,
-    /// The permission bits of the socket.
+    /// The permission bits of the sockets.
     pub socket_mode: Option<u32>,
+    /// The users that may log; none = nothing is said of users.
+    pub allow_uid: Vec<Uid>,
+    /// The groups whose members may log; none = nothing is said of groups.
+    pub allow_gid: Vec<Gid>,
+    /// How many records a foreign client may log in an interval; 0 = as many as it likes.
+    pub rate_limit_burst: Option<u64>,
+    /// The interval.
+    pub rate_limit_interval: Option<Duration>,
     /// How far a loss of power is covered.
     pub sync: Option<Sync>,
     /// End when the last worker is gone.
@@ -106,6 +115,9 @@ pub enum SettingsError {
          link out", shown(.0)
     )]
     LinkToMany(SinkTarget),
+    /// An interval alone limits nothing.
+    #[error("a rate limit's interval says nothing without its burst; add rate_limit_burst")]
+    IntervalWithoutBurst,
     /// The bounds of a file contradict each other.
     #[error("{}: {source}", shown(.target))]
     Keeping {
@@ -114,6 +126,11 @@ pub enum SettingsError {
         /// How.
         source: KeepingError,
     },
+}
+
+/// A list that says something, or the one below it.
+fn either<T>(list: Vec<T>, lower: Vec<T>) -> Vec<T> {
+    if list.is_empty() { lower } else { list }
 }
 
 fn shown(target: &SinkTarget) -> std::borrow::Cow<'_, str> {
@@ -139,11 +156,15 @@ impl Settings {
         Self {
             run_dir: self.run_dir.or(lower.run_dir),
             socket_mode: self.socket_mode.or(lower.socket_mode),
+            allow_uid: either(self.allow_uid, lower.allow_uid),
+            allow_gid: either(self.allow_gid, lower.allow_gid),
+            rate_limit_burst: self.rate_limit_burst.or(lower.rate_limit_burst),
+            rate_limit_interval: self.rate_limit_interval.or(lower.rate_limit_interval),
             sync: self.sync.or(lower.sync),
             exit_with_last_worker: self.exit_with_last_worker.or(lower.exit_with_last_worker),
             timezone: self.timezone.or(lower.timezone),
             diagnostics_dir: self.diagnostics_dir.or(lower.diagnostics_dir),
-            files: if self.files.is_empty() { lower.files } else { self.files },
+            files: either(self.files, lower.files),
             every_file: self.every_file.over(lower.every_file),
         }
     }
@@ -160,7 +181,17 @@ impl Settings {
     /// Any [`SettingsError`].
     pub fn into_options(self) -> Result<Options, SettingsError> {
         let mut options = Options::new(self.run_dir());
-        options.socket_mode = self.socket_mode.unwrap_or(options.socket_mode);
+        options.socket_mode = self.socket_mode.or(options.socket_mode);
+        options.access = Access { uids: self.allow_uid, gids: self.allow_gid };
+        let interval = self.rate_limit_interval.unwrap_or(RateLimit::INTERVAL);
+        options.rate_limit = match self.rate_limit_burst {
+            Some(0) => None,
+            Some(burst) => Some(RateLimit { burst, interval }),
+            None if self.rate_limit_interval.is_some() => {
+                return Err(SettingsError::IntervalWithoutBurst);
+            }
+            None => options.rate_limit,
+        };
         options.sync = self.sync.unwrap_or(options.sync);
         options.exit_with_last_worker =
             self.exit_with_last_worker.unwrap_or(options.exit_with_last_worker);
@@ -268,7 +299,7 @@ mod tests {
     fn without_any_source_the_defaults_hold() {
         let options = Settings::default().into_options().unwrap();
         assert_eq!(options.run_dir, run_dir::default_path());
-        assert_eq!(options.socket_mode, 0o600);
+        assert_eq!(options.effective_socket_mode(), 0o600);
         assert_eq!(options.sync, Sync::Never);
         assert!(!options.exit_with_last_worker);
         assert_eq!(options.sinks.len(), 1);

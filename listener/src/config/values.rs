@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use nix::unistd::{Gid, Group};
+use nix::unistd::{Gid, Group, Uid, User};
 
 use crate::format::TimeZoneChoice;
 use crate::options::{Period, Sync};
@@ -155,6 +155,44 @@ pub fn group(text: &str) -> Result<Gid, Refused> {
     match Group::from_name(text) {
         Ok(Some(group)) => Ok(group.gid),
         _ => Err(Refused("this system has no such group: expected a name or a number".to_owned())),
+    }
+}
+
+/// Reads a user: its name or its number.
+///
+/// # Errors
+/// [`Refused`] for a name that the system does not know.
+///
+/// ```
+/// assert_eq!(fleetlog::config::user("root").unwrap().as_raw(), 0);
+/// assert!(fleetlog::config::user("no-such-user").is_err());
+/// ```
+pub fn user(text: &str) -> Result<Uid, Refused> {
+    if let Ok(number) = text.parse() {
+        return Ok(Uid::from_raw(number));
+    }
+    match User::from_name(text) {
+        Ok(Some(user)) => Ok(user.uid),
+        _ => Err(Refused("this system has no such user: expected a name or a number".to_owned())),
+    }
+}
+
+/// Reads the interval of a rate: a [`duration`] that is not nothing.
+///
+/// # Errors
+/// [`Refused`].
+///
+/// ```
+/// use std::time::Duration;
+/// assert_eq!(fleetlog::config::interval("30s").unwrap(), Duration::from_secs(30));
+/// assert!(fleetlog::config::interval("0s").is_err());
+/// ```
+pub fn interval(text: &str) -> Result<Duration, Refused> {
+    match duration(text)? {
+        Duration::ZERO => Err(Refused(
+            "an interval takes some time: expected a duration such as 1s or 30s".to_owned(),
+        )),
+        interval => Ok(interval),
     }
 }
 

@@ -42,7 +42,8 @@ impl Drain {
         self.active.dedup();
         let connections = self.active.iter().map(|token| Source::Connection(*token));
         let lanes = self.news.iter().map(|lane| Source::Lane(*lane));
-        let sources: Vec<Source> = connections.chain(lanes).collect();
+        let foreign = self.intake.inlet.active.iter().map(|number| Source::Foreign(*number));
+        let sources: Vec<Source> = connections.chain(lanes).chain(foreign).collect();
         let mut fronts = BinaryHeap::with_capacity(sources.len());
         for source in sources {
             if let Some(stamp) = self.front(source, cutoff) {

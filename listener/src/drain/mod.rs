@@ -9,6 +9,7 @@
 //! tries again, and goes on with the same batch.
 
 mod clock;
+mod foreign;
 mod lanes;
 mod merge;
 mod notice;
@@ -28,6 +29,7 @@ use fleetlog_protocol::stamp::{self, Stamp};
 use crate::checkpoint::{Checkpoint, Recovery};
 use crate::disk::SharedDisk;
 use crate::faults::{self, Point};
+use crate::foreign::{Inlet, Rules};
 use crate::intake::segments::LaneIndex;
 use crate::intake::{Callsites, Intake, Introduction, Offence, Role, Token, WorkerLink};
 use crate::options::Options;
@@ -108,6 +110,8 @@ pub(crate) struct Drain {
     worker_seen: bool,
     /// Every process that it was spawned for is gone.
     is_alone: bool,
+    /// How often in a row a foreign worker could not be taken in.
+    attach_failures: u64,
     /// Who hears how this process fares, if anybody wants to.
     supervisor: Option<Supervisor>,
 }
@@ -123,11 +127,15 @@ impl Drain {
     ) -> Result<Self, crate::ListenError> {
         report_recovery(recovery);
         let sinks = Sinks::open(&options, disk, Some(wake.handle()), &mut checkpoint)?;
-        let intake = Intake::new(&ownership.run_dir, &ownership.socket, &wake)?;
+        let queues = Queues::restore(&checkpoint);
+        let rules = Rules { access: options.access.clone(), rate: options.rate_limit };
+        let datagrams = ownership.datagrams.try_clone()?;
+        let inlet = Inlet::start(&wake.handle(), &rules, Some(datagrams), queues.resumable())?;
+        let socket = &ownership.socket;
+        let intake = Intake::new(&ownership.run_dir, socket, &wake, rules.access, inlet)?;
         if let Some(watch) = sinks.watch() {
             intake.wake_by(watch)?;
         }
-        let queues = Queues::restore(&checkpoint);
         let mut drain = Self {
             options,
             ownership,
@@ -151,6 +159,7 @@ impl Drain {
             started: Instant::now(),
             worker_seen: false,
             is_alone: false,
+            attach_failures: 1,
             supervisor: None,
         };
         drain.scan()?;
@@ -176,7 +185,8 @@ impl Drain {
             let cutoff = self.collected;
             if self.stop_is_due(cutoff) || self.last_worker_is_gone() {
                 self.say_stopping();
-                self.take_leave_of_the_dead(cutoff)?;
+                self.take_leave_of_foreigners()?;
+                self.take_leave_of_the_dead(self.collected)?;
                 if let Some(trouble) = self.trouble.take() {
                     return Err(DrainError::Unwritten(trouble.error));
                 }
@@ -202,7 +212,8 @@ impl Drain {
             self.wake.wait_until(sign_of_life.map_or(retry, |due| due.min(retry)));
             return Ok(());
         }
-        if !self.active.is_empty() || self.buries || self.requests.waits_for_a_round() {
+        let is_busy = !self.active.is_empty() || self.buries || self.intake.inlet.is_active();
+        if is_busy || self.requests.waits_for_a_round() {
             return Ok(());
         }
         if self.intake.segments.watches() {
@@ -238,7 +249,9 @@ impl Drain {
             if wishes.stop {
                 self.say_stopping();
             }
-            self.requests.signal(wishes);
+            if self.requests.signal(wishes) {
+                self.intake.inlet.ask_to_look();
+            }
         }
         for offence in refused {
             self.count_offence(&offence, None);
@@ -259,6 +272,7 @@ impl Drain {
         }
         if !paused {
             self.look_at_lanes();
+            self.hear_foreigners();
             self.collected = cutoff;
         }
         let drained = self.drain(self.collected);
@@ -278,6 +292,7 @@ impl Drain {
         }
         self.merge(cutoff)?;
         self.finish_ended()?;
+        self.finish_foreigners();
         self.look_for_orphans()?;
         self.commit()?;
         self.finish_lanes()?;
@@ -322,7 +337,9 @@ impl Drain {
                 connection.role = Role::Command;
                 self.intake.introduced(token);
                 self.requests.add(token, request);
+                self.intake.inlet.ask_to_look();
             }
+            Introduction::Foreign => self.hand_over(token),
         }
     }
 
@@ -464,6 +481,8 @@ impl Drain {
             && self.active.is_empty()
             && self.queues.iter().all(|queue| queue.links == 0)
             && self.intake.segments.len() == 0
+            && self.intake.inlet.open() == 0
+            && !self.intake.inlet.is_active()
             && !self.intake.has_strangers()
     }
 

@@ -45,6 +45,12 @@ impl Drain {
                 let peer = segment.map(|segment| segment.peer);
                 self.count_offence_by(offence, peer);
             }
+            Source::Foreign(number) => {
+                let queue = self.intake.inlet.guest(number).map(|guest| guest.link.queue);
+                let queue = queue.and_then(|queue| self.queues.get(queue));
+                let peer = queue.map(|queue| Peer { pid: queue.pid, uid: queue.uid });
+                self.count_offence_by(offence, peer);
+            }
         }
     }
 
@@ -53,6 +59,12 @@ impl Drain {
         match source {
             Source::Connection(token) => self.offend(token, offence),
             Source::Lane(lane) => self.put_aside(lane, offence),
+            // Its frames were made in this process.
+            Source::Foreign(number) => {
+                tracing::error!(%offence, "a foreign worker's records can't be read");
+                self.count_offence_of(source, offence);
+                self.dismiss(number);
+            }
         }
     }
 

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
-use fleetlog_protocol::limits::CONNECTIONS_PER_UID_MAX;
+use fleetlog_protocol::limits::{CONNECTIONS_PER_UID_MAX, LANES_MAX};
 use fleetlog_protocol::message::{Drops, QueueId, Receipt, WorkerAccount};
 use fleetlog_protocol::segment::start_time;
 use fleetlog_protocol::stamp::Stamp;
 
 use crate::checkpoint::{Advance, Checkpoint, QueueSlot, QueueState};
+use crate::foreign::{Kind, Process, Resumable};
 use crate::intake::peer::Peer;
 use crate::intake::segments::LaneIndex;
 use crate::intake::{Feed, Token};
@@ -43,6 +44,8 @@ pub(crate) struct Queue {
     pub(crate) lane_index: Option<LaneIndex>,
     /// Why its worker does not use lanes; empty = it was told not to.
     pub(crate) fallback: Box<str>,
+    /// What its worker speaks, if it is foreign.
+    pub(crate) protocol: &'static str,
     id: QueueId,
     slot: QueueSlot,
     start_time: u64,
@@ -53,7 +56,27 @@ pub(crate) struct Queue {
     ends: bool,
 }
 
+/// What stands in place of a lane's number for the queues of foreign workers.
+const STREAM_LANE: u32 = u32::MAX;
+const DATAGRAM_LANE: u32 = u32::MAX - 1;
+
+const _: () = assert!(DATAGRAM_LANE as usize > LANES_MAX, "no lane has their number");
+
 impl Queue {
+    /// Whether it is a lane; the others come over a connection.
+    pub(crate) const fn is_lane(&self) -> bool {
+        self.lane > 0 && self.foreign().is_none()
+    }
+
+    /// Which thread its records come from, if its worker is foreign.
+    pub(crate) const fn foreign(&self) -> Option<Kind> {
+        match self.lane {
+            STREAM_LANE => Some(Kind::Stream),
+            DATAGRAM_LANE => Some(Kind::Datagram),
+            _ => None,
+        }
+    }
+
     /// Whether the process that logged is still the one it was.
     fn process_lives(&self) -> bool {
         self.pid == 0 || start_time(self.pid).is_some_and(|start| start == self.start_time)
@@ -62,7 +85,7 @@ impl Queue {
     /// Takes over what the source has used.
     #[inline]
     pub(crate) fn move_tail(&mut self, feed: &Feed) {
-        if self.lane > 0 {
+        if self.is_lane() {
             self.tail = feed.used();
         }
     }
@@ -197,9 +220,68 @@ impl Queues {
         Ok(index)
     }
 
+    /// The queue of a foreign worker, known or new.
+    pub(crate) fn attach_foreign(
+        &mut self,
+        kind: Kind,
+        process: &Process,
+        position: u64,
+        checkpoint: &mut Checkpoint,
+    ) -> io::Result<QueueIndex> {
+        let same = |queue: &Queue| {
+            queue.foreign() == Some(kind)
+                && queue.links == 0
+                && !queue.ends
+                && (queue.pid, queue.uid, queue.start_time, queue.position)
+                    == (process.pid, process.uid, process.start_time, position)
+        };
+        let known = self.list.iter().position(|queue| queue.as_ref().is_some_and(same));
+        let index = match known.filter(|_| position > 0) {
+            Some(index) => index,
+            None => {
+                let state = QueueState {
+                    id: QueueId::random(),
+                    position,
+                    written: 0,
+                    pid: process.pid,
+                    uid: process.uid,
+                    start_time: process.start_time,
+                    tail: 0,
+                    lane: match kind {
+                        Kind::Stream => STREAM_LANE,
+                        Kind::Datagram => DATAGRAM_LANE,
+                    },
+                    name: process.name.to_string(),
+                };
+                let slot = checkpoint.add_queue(&state)?;
+                self.insert(slot, &state)
+            }
+        };
+        if let Some(queue) = &mut self.list[index] {
+            queue.links = 1;
+            self.seen += u64::from(!std::mem::replace(&mut queue.seen, true));
+        }
+        Ok(index)
+    }
+
+    /// The queues of foreign workers that an earlier listener knew.
+    pub(crate) fn resumable(&self) -> Vec<Resumable> {
+        let resumable = |queue: &Queue| {
+            let kind = queue.foreign()?;
+            let process = Process {
+                pid: queue.pid,
+                uid: queue.uid,
+                start_time: queue.start_time,
+                name: Arc::clone(&queue.name),
+            };
+            Some(Resumable { kind, process, position: queue.position })
+        };
+        self.iter().filter_map(resumable).collect()
+    }
+
     /// Lanes that the checkpoint knows and nobody has taken in: their segments are gone.
     pub(crate) fn without_a_segment(&self) -> Vec<QueueIndex> {
-        let lost = |queue: &Queue| queue.lane > 0 && queue.lane_index.is_none();
+        let lost = |queue: &Queue| queue.is_lane() && queue.lane_index.is_none();
         (0..self.list.len()).filter(|index| self.list[*index].as_ref().is_some_and(lost)).collect()
     }
 
@@ -220,6 +302,7 @@ impl Queues {
             lane_index: None,
             is_adopted: false,
             fallback: "".into(),
+            protocol: "",
             id: state.id,
             slot,
             start_time: state.start_time,
@@ -291,7 +374,7 @@ impl Queues {
             queue.acked = queue.position;
             if queue.ends {
                 // The account of a worker with lanes is kept when its segment ends.
-                let account = (queue.lane == 0).then(|| queue.account());
+                let account = (!queue.is_lane()).then(|| queue.account());
                 self.by_id.remove(&self.list[index].take().map_or(QueueId(0), |queue| queue.id));
                 self.free.push(index);
                 if let Some(account) = account {
@@ -312,14 +395,14 @@ impl Queues {
     /// Whether a queue without a connection is worth keeping, because its process lives. The
     /// number of those is bounded: nobody may fill the checkpoint with queues it was cut off from.
     pub(crate) fn may_come_back(&self, index: QueueIndex) -> bool {
-        let waiting = self.iter().filter(|queue| queue.links == 0 && queue.lane == 0).count();
+        let waiting = self.iter().filter(|queue| queue.links == 0 && !queue.is_lane()).count();
         waiting <= CONNECTIONS_PER_UID_MAX && self.get(index).is_some_and(Queue::process_lives)
     }
 
     /// Queues without a connection whose process is gone.
     pub(crate) fn orphans(&self) -> Vec<QueueIndex> {
         let orphaned = |queue: &Queue| {
-            queue.lane == 0 && queue.links == 0 && !queue.ends && !queue.process_lives()
+            !queue.is_lane() && queue.links == 0 && !queue.ends && !queue.process_lives()
         };
         (0..self.list.len())
             .filter(|index| self.list[*index].as_ref().is_some_and(orphaned))
@@ -329,7 +412,7 @@ impl Queues {
     /// Adds the accounts of all workers to a receipt.
     pub(crate) fn settle_accounts(&self, receipt: &mut Receipt) {
         receipt.accounts.extend_from_slice(&self.ended);
-        let sockets = self.iter().filter(|queue| queue.lane == 0);
+        let sockets = self.iter().filter(|queue| !queue.is_lane());
         receipt.accounts.extend(sockets.map(Queue::account));
     }
 }

@@ -45,8 +45,8 @@ impl Requests {
         });
     }
 
-    /// A signal or the embedding program wants something.
-    pub(super) fn signal(&mut self, wishes: Wishes) {
+    /// A signal or the embedding program may want something; tells whether it does.
+    pub(super) fn signal(&mut self, wishes: Wishes) -> bool {
         let note = |wish: &mut Option<Stamp>, is_there: bool| {
             if is_there {
                 wish.get_or_insert_with(stamp::now);
@@ -55,6 +55,7 @@ impl Requests {
         note(&mut self.signalled, wishes.stop || wishes.alone);
         note(&mut self.reopen, wishes.reopen);
         note(&mut self.rotate, wishes.rotate);
+        wishes != Wishes::default()
     }
 
     /// The command went away.
@@ -100,7 +101,7 @@ impl Drain {
     /// Whether the sentinel came before the cut-off and everything before it is written.
     pub(super) fn stop_is_due(&self, cutoff: Stamp) -> bool {
         self.trouble.is_none()
-            && self.requests.stop_arrived().is_some_and(|arrived| arrived <= cutoff)
+            && self.requests.stop_arrived().is_some_and(|arrived| self.has_heard(arrived, cutoff))
     }
 
     /// Answers what a round with this cut-off answers.
@@ -110,8 +111,9 @@ impl Drain {
         while index < self.requests.waiting.len() {
             let waiting = &mut self.requests.waiting[index];
             let before = *waiting.written_before.get_or_insert(self.totals.written);
-            let (token, request) = (waiting.token, waiting.request);
-            let drained = waiting.arrived <= cutoff && self.trouble.is_none();
+            let (token, request, arrived) = (waiting.token, waiting.request, waiting.arrived);
+            let heard = self.has_heard(arrived, cutoff);
+            let drained = heard && self.trouble.is_none();
             let reply = match request {
                 Request::Status => Some(Reply::Status(self.status())),
                 Request::Sync if drained => Some(match self.sinks.sync_all() {
@@ -123,7 +125,7 @@ impl Drain {
                     Err(error) => Reply::Failed(format!("can't rotate: {error}")),
                 }),
                 // Also while a sink fails: the new place may be the way out.
-                Request::Reopen if waiting.arrived <= cutoff || self.trouble.is_some() => {
+                Request::Reopen if heard || self.trouble.is_some() => {
                     Some(match self.sinks.reopen(&self.checkpoint) {
                         Ok(logs) => Reply::Reopened { logs },
                         Err(error) => Reply::Failed(format!("can't reopen: {error}")),
@@ -148,15 +150,17 @@ impl Drain {
     }
 
     fn heed_signals(&mut self, cutoff: Stamp) {
-        let is_due = |wish: Option<Stamp>| wish.is_some_and(|arrived| arrived <= cutoff);
-        if is_due(self.requests.rotate) && self.trouble.is_none() {
+        let is_due = |drain: &Self, wish: Option<Stamp>| {
+            wish.is_some_and(|arrived| drain.has_heard(arrived, cutoff))
+        };
+        if is_due(self, self.requests.rotate) && self.trouble.is_none() {
             self.requests.rotate = None;
             match self.sinks.rotate(&self.checkpoint) {
                 Ok(logs) => tracing::info!(logs, "a signal asked for a rotation"),
                 Err(error) => tracing::error!(%error, "a signal asked for a rotation"),
             }
         }
-        if is_due(self.requests.reopen)
+        if is_due(self, self.requests.reopen)
             || (self.requests.reopen.is_some() && self.trouble.is_some())
         {
             self.requests.reopen = None;

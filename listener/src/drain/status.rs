@@ -54,7 +54,7 @@ impl Drain {
         let connected = self.queues.iter().filter(|queue| queue.links > 0).count();
         let connected = connected + self.intake.segments.len();
         let lanes = self.intake.segments.iter().filter_map(|(index, _)| self.lane_worker(index));
-        let sockets = self.queues.iter().filter(|queue| queue.lane == 0).map(worker);
+        let sockets = self.queues.iter().filter(|queue| !queue.is_lane()).map(worker);
         let workers: Vec<Value> = lanes.chain(sockets).take(listed).collect();
         json!({
             "listener": {
@@ -137,7 +137,7 @@ fn worker(queue: &Queue) -> Value {
         "pid": queue.pid,
         "uid": queue.uid,
         "connected": queue.links > 0,
-        "transport": "socket",
+        "transport": if queue.foreign().is_some() { queue.protocol } else { "socket" },
         "fallback": (!queue.fallback.is_empty()).then_some(&*queue.fallback),
         "lanes": 0,
         "attempted": queue.written.saturating_add(queue.dropped.total()),

@@ -11,38 +11,38 @@ use fleetlog_protocol::Level;
 
 /// A foreign record.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry<'a> {
+pub(crate) struct Entry<'a> {
     /// The level, mapped as the format's standard says; [`Level::Info`] where nothing says it.
-    pub level: Level,
+    pub(crate) level: Level,
     /// The logger's or program's name, by which records are routed; empty = the format has none.
-    pub target: Cow<'a, str>,
+    pub(crate) target: Cow<'a, str>,
     /// The message.
-    pub message: Cow<'a, str>,
+    pub(crate) message: Cow<'a, str>,
     /// When the client says that it was.
-    pub time: Option<Claim>,
+    pub(crate) time: Option<Claim>,
     /// The source file.
-    pub file: Option<Cow<'a, str>>,
+    pub(crate) file: Option<Cow<'a, str>>,
     /// The line in the source file.
-    pub line: Option<u32>,
+    pub(crate) line: Option<u32>,
     /// The function or module.
-    pub module: Option<Cow<'a, str>>,
+    pub(crate) module: Option<Cow<'a, str>>,
     /// The kernel's id of the thread, where the format has it.
-    pub thread: Option<u32>,
+    pub(crate) thread: Option<u32>,
     /// The pid that the client claims.
-    pub pid: Option<u32>,
+    pub(crate) pid: Option<u32>,
     /// The host that the client claims to run on.
-    pub host: Option<Cow<'a, str>>,
+    pub(crate) host: Option<Cow<'a, str>>,
     /// The spans around the record, the outermost first.
-    pub spans: Vec<Span<'a>>,
+    pub(crate) spans: Vec<Span<'a>>,
     /// Everything else that the client said, in its order.
-    pub fields: Vec<Field<'a>>,
+    pub(crate) fields: Vec<Field<'a>>,
     /// Bytes of the record that a limit kept out before or while it was decoded.
-    pub missing: usize,
+    pub(crate) missing: usize,
 }
 
 impl<'a> Entry<'a> {
     /// An entry that has a message and nothing else.
-    pub fn new(level: Level, message: impl Into<Cow<'a, str>>) -> Self {
+    pub(crate) fn new(level: Level, message: impl Into<Cow<'a, str>>) -> Self {
         Self {
             level,
             target: Cow::Borrowed(""),
@@ -61,42 +61,42 @@ impl<'a> Entry<'a> {
     }
 
     /// Adds a field.
-    pub fn field(&mut self, name: impl Into<Cow<'a, str>>, value: Value<'a>) {
+    pub(crate) fn field(&mut self, name: impl Into<Cow<'a, str>>, value: Value<'a>) {
         self.fields.push(Field { name: name.into(), value });
     }
 }
 
 /// A time that a client claims.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Claim {
+pub(crate) struct Claim {
     /// Nanoseconds since the Unix epoch.
-    pub time: u64,
+    pub(crate) time: u64,
     /// How much later than that it may have been: what the client's digits left out, in
     /// nanoseconds.
-    pub precision: u64,
+    pub(crate) precision: u64,
 }
 
 /// A span of an entry's context.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Span<'a> {
+pub(crate) struct Span<'a> {
     /// Its name.
-    pub name: Cow<'a, str>,
+    pub(crate) name: Cow<'a, str>,
     /// Its fields.
-    pub fields: Vec<Field<'a>>,
+    pub(crate) fields: Vec<Field<'a>>,
 }
 
 /// A named value.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Field<'a> {
+pub(crate) struct Field<'a> {
     /// The name.
-    pub name: Cow<'a, str>,
+    pub(crate) name: Cow<'a, str>,
     /// The value.
-    pub value: Value<'a>,
+    pub(crate) value: Value<'a>,
 }
 
 /// A field's value in its type.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Value<'a> {
+pub(crate) enum Value<'a> {
     /// An unsigned integer.
     U64(u64),
     /// A negative integer.

@@ -25,6 +25,7 @@ use super::callsites::Callsites;
 use super::feed::{Feed, Peek};
 use super::peer::Peer;
 use super::segments::SegmentIndex;
+use crate::foreign::{Arrival, Fault};
 use crate::sink::SinkMask;
 
 /// What a client did wrong.
@@ -56,8 +57,12 @@ pub(crate) enum Offence {
     Truncated,
     #[error("its segment can't be taken in: {0}")]
     Segment(String),
-    #[error("it holds too much of the listener's memory with callsites or an unfinished frame")]
+    #[error("it holds too much of the listener's memory with callsites or an unfinished message")]
     Hoarding,
+    #[error("{0}")]
+    Foreign(#[from] Fault),
+    #[error("uid {0} is not among those that may log")]
+    NotAllowed(u32),
 }
 
 impl Offence {
@@ -71,6 +76,10 @@ impl Offence {
             Self::UnknownCallsite(_) | Self::CallsiteNumber(_) => "callsite",
             Self::TooManyOfUid(_) | Self::TooMany => "too_many",
             Self::Hoarding => "hoarding",
+            Self::Foreign(Fault::Unknown(_)) => "garbage",
+            Self::Foreign(Fault::Pickle(_)) => "pickle",
+            Self::Foreign(_) => "malformed",
+            Self::NotAllowed(_) => "not_allowed",
             Self::Scribble(_) | Self::Truncated | Self::Segment(_) | Self::Orphaned => "segment",
         }
     }
@@ -100,17 +109,76 @@ pub(crate) struct WorkerLink {
     pub(crate) goodbye: Option<u64>,
 }
 
+impl WorkerLink {
+    pub(crate) fn new(queue: usize, name: Arc<str>) -> Self {
+        Self { queue, name, callsites: Callsites::default(), goodbye: None }
+    }
+
+    /// Takes in what stands in a feed before the next sequenced frame and returns that frame's
+    /// stamp; `None` while it is incomplete. `ended` tells that nothing will follow.
+    pub(super) fn next_stamp(
+        &mut self,
+        feed: &mut Feed,
+        ended: bool,
+        interested: impl Fn(&Callsite) -> SinkMask,
+    ) -> Result<Option<Stamp>, Offence> {
+        loop {
+            let Some(peek) = feed.peek()? else {
+                return if ended && feed.buffer.len() > 0 { Err(Offence::Torn) } else { Ok(None) };
+            };
+            let (kind, len) = match peek {
+                Peek::Sequenced(stamp) => {
+                    // Whoever still logs has not left.
+                    self.goodbye = None;
+                    return Ok(Some(stamp));
+                }
+                Peek::Other(kind, len) => (kind, len),
+            };
+            let body = feed.body(len);
+            match kind {
+                Kind::Callsite => {
+                    let (number, definition) = body
+                        .split_first_chunk()
+                        .ok_or(DecodeError::Truncated("a callsite's number"))?;
+                    let number = u32::from_le_bytes(*number);
+                    self.callsites.define(number, definition, &interested)?;
+                }
+                Kind::Name => {
+                    let Name { name } = Name::decode(body)?;
+                    self.name = name.into();
+                }
+                Kind::Goodbye => self.goodbye = Some(Goodbye::decode(body)?.last_seq),
+                kind => return Err(Offence::Misplaced(kind)),
+            }
+            feed.consume(len);
+        }
+    }
+}
+
 /// How a connection introduced itself.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Introduction {
-    Worker { queue: QueueId, pid: u32, first_seq: u64, name: String, fallback: String },
-    Lanes { pid: u32, segment: FileName },
+    Worker {
+        queue: QueueId,
+        pid: u32,
+        first_seq: u64,
+        name: String,
+        fallback: String,
+    },
+    Lanes {
+        pid: u32,
+        segment: FileName,
+    },
     Command(Request),
+    /// It does not speak fleetlog's own protocol.
+    Foreign,
 }
 
 #[derive(Debug)]
 pub(crate) struct Connection {
     stream: Stream,
+    /// It was not there at this time.
+    after: Stamp,
     pub(crate) peer: Peer,
     pub(crate) role: Role,
     pub(crate) since: Instant,
@@ -131,10 +199,12 @@ impl AsFd for Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(stream: Stream) -> Self {
+    /// A connection that was not there at the time `after`.
+    pub(crate) fn new(stream: Stream, after: Stamp) -> Self {
         Self {
             peer: Peer::of(&stream),
             stream,
+            after,
             role: Role::Unknown,
             since: Instant::now(),
             feed: Feed::default(),
@@ -178,6 +248,9 @@ impl Connection {
     /// Reads how the connection introduces itself, once enough bytes are there.
     pub(crate) fn introduction(&mut self) -> Result<Option<Introduction>, Offence> {
         let bytes = self.feed.buffer.bytes();
+        if bytes.first().is_some_and(|first| *first != PREFACE[0]) {
+            return Ok(Some(Introduction::Foreign));
+        }
         let seen = bytes.len().min(PREFACE.len());
         if bytes[..seen] != PREFACE[..seen] {
             return Err(DecodeError::NotFleetlog.into());
@@ -216,47 +289,26 @@ impl Connection {
         Ok(Some(introduction))
     }
 
-    /// Takes in what stands before the next sequenced frame and returns that frame's stamp;
-    /// `None` while it is incomplete. `interested` tells which sinks want a callsite.
+    /// The stamp of the next sequenced frame; `None` while it is incomplete. `interested` tells
+    /// which sinks want a callsite.
     pub(super) fn next_stamp(
         &mut self,
         interested: impl Fn(&Callsite) -> SinkMask,
     ) -> Result<Option<Stamp>, Offence> {
         let Role::Worker(link) = &mut self.role else { return Ok(None) };
-        loop {
-            let Some(peek) = self.feed.peek()? else {
-                return if self.ended && self.feed.buffer.len() > 0 {
-                    Err(Offence::Torn)
-                } else {
-                    Ok(None)
-                };
-            };
-            let (kind, len) = match peek {
-                Peek::Sequenced(stamp) => {
-                    // Whoever still logs has not left.
-                    link.goodbye = None;
-                    return Ok(Some(stamp));
-                }
-                Peek::Other(kind, len) => (kind, len),
-            };
-            let body = self.feed.body(len);
-            match kind {
-                Kind::Callsite => {
-                    let (number, definition) = body
-                        .split_first_chunk()
-                        .ok_or(DecodeError::Truncated("a callsite's number"))?;
-                    let number = u32::from_le_bytes(*number);
-                    link.callsites.define(number, definition, &interested)?;
-                }
-                Kind::Name => {
-                    let Name { name } = Name::decode(body)?;
-                    link.name = name.into();
-                }
-                Kind::Goodbye => link.goodbye = Some(Goodbye::decode(body)?.last_seq),
-                kind => return Err(Offence::Misplaced(kind)),
-            }
-            self.feed.consume(len);
-        }
+        link.next_stamp(&mut self.feed, self.ended, interested)
+    }
+
+    /// Whether it has said nothing at all.
+    pub(crate) const fn is_silent(&self) -> bool {
+        self.feed.buffer.len() == 0
+    }
+
+    /// The connection for the thread of foreign clients, with what was received of it.
+    pub(super) fn into_arrival(self) -> Arrival {
+        let Self { stream: socket, after, peer, feed, .. } = self;
+        let (bytes, until) = (feed.buffer.bytes().to_vec(), feed.read_at);
+        Arrival { socket, peer, bytes, after, until }
     }
 
     /// Whether the drain has more to do with what was received.

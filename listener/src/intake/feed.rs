@@ -7,9 +7,9 @@
 use fleetlog_protocol::DecodeError;
 use fleetlog_protocol::frame::{self, Kind};
 use fleetlog_protocol::record::stamp_of;
-use fleetlog_protocol::stamp::Stamp;
+use fleetlog_protocol::stamp::{self, Stamp};
 
-use super::buffer::ReadBuffer;
+use super::buffer::{ReadBuffer, Shared};
 
 /// A sequenced frame at the front of a feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,17 @@ impl Feed {
     /// Bytes that were ever used.
     pub(crate) const fn used(&self) -> u64 {
         self.used
+    }
+
+    /// Takes bytes in that were known to be there now.
+    pub(crate) fn take_in(&mut self, bytes: &[u8], shared: &mut Shared) {
+        self.buffer.memory_for(bytes.len(), shared).extend_from_slice(bytes);
+        self.read_at = stamp::now();
+    }
+
+    /// Whether everything that came was used.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.buffer.len() == 0
     }
 
     /// Finds the frame at the front; `None` while it is incomplete.

@@ -1,4 +1,6 @@
 //! Intake: accept, identify, receive; and look at the lanes of the workers that were accepted.
+//! Whoever does not speak fleetlog's own protocol is handed over to the threads of
+//! [`crate::foreign`], whose records come back through their inlet.
 //!
 //! Everything happens in the drain's thread and nothing waits for a client. A drain asks for all
 //! bytes that were sent before its cut-off: new connections are accepted first, then every
@@ -29,8 +31,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll, ppoll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
 use fleetlog_protocol::callsite::Callsite;
-use fleetlog_protocol::stamp::Stamp;
+use fleetlog_protocol::stamp::{self, Stamp};
 
+use crate::foreign::{Access, ForeignNumber, Inlet};
 use crate::sink::SinkMask;
 use crate::wake::Wake;
 use buffer::Shared;
@@ -72,6 +75,7 @@ pub(crate) type Token = usize;
 pub(crate) enum Source {
     Connection(Token),
     Lane(LaneIndex),
+    Foreign(ForeignNumber),
 }
 
 /// One queue's end in the intake.
@@ -108,12 +112,24 @@ pub(crate) struct Intake {
     /// What a kernel buffer can hold of one connection.
     receive_limit: usize,
     accept_again: Option<Instant>,
+    /// Whoever connected before this time was accepted.
+    accepted_until: Stamp,
+    /// Connections that were handed over and are still open.
+    foreign: usize,
+    access: Access,
+    pub(crate) inlet: Inlet,
     pub(crate) segments: Segments,
 }
 
 impl Intake {
     /// Watches the socket and what wakes the drain.
-    pub(crate) fn new(run_dir: &Path, socket: &Socket, wake: &Wake) -> io::Result<Self> {
+    pub(crate) fn new(
+        run_dir: &Path,
+        socket: &Socket,
+        wake: &Wake,
+        access: Access,
+        inlet: Inlet,
+    ) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(socket.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, TOKEN_SOCKET))?;
         for wake in wake.descriptors() {
@@ -131,6 +147,10 @@ impl Intake {
             shared: Shared::new(),
             receive_limit: kernel_buffer(),
             accept_again: None,
+            accepted_until: stamp::now(),
+            foreign: 0,
+            access,
+            inlet,
             segments: Segments::new(run_dir)?,
         })
     }
@@ -183,6 +203,10 @@ impl Intake {
                 None => Ok(None),
             },
             Source::Lane(lane) => self.segments.next_stamp(lane, &mut self.shared),
+            Source::Foreign(number) => match self.inlet.guest(number) {
+                Some(guest) => guest.link.next_stamp(&mut guest.feed, false, interested),
+                None => Ok(None),
+            },
         }
     }
 
@@ -211,6 +235,49 @@ impl Intake {
                     queue: lane.queue,
                 })
             }
+            Source::Foreign(number) => {
+                let guest = self.inlet.guest(number)?;
+                Some(Speaker {
+                    feed: &mut guest.feed,
+                    callsites: &guest.link.callsites,
+                    name: &guest.link.name,
+                    queue: guest.link.queue,
+                    lane: 0,
+                })
+            }
+        }
+    }
+
+    /// Gives a connection that is foreign to the thread of those.
+    pub(crate) fn hand_over(&mut self, token: Token) {
+        let Some(connection) = self.connections.get_mut(token).and_then(Option::take) else {
+            return;
+        };
+        let _ = self.epoll.delete(&connection);
+        self.strangers.remove(&token);
+        self.free.push(token);
+        self.live -= 1;
+        self.foreign += 1;
+        self.inlet.welcome(connection.into_arrival());
+    }
+
+    /// A connection that was handed over is closed.
+    pub(crate) fn left(&mut self, uid: u32) {
+        self.foreign = self.foreign.saturating_sub(1);
+        self.count_out(uid);
+    }
+
+    /// Takes in what a foreign worker sent.
+    pub(crate) fn take_in(&mut self, number: ForeignNumber, bytes: &[u8]) {
+        if let Some(guest) = self.inlet.guest(number) {
+            guest.feed.take_in(bytes, &mut self.shared);
+        }
+    }
+
+    /// Gives back the memory that a foreign worker does not need now.
+    pub(crate) fn settle_guest(&mut self, number: ForeignNumber) {
+        if let Some(guest) = self.inlet.guest(number) {
+            guest.feed.buffer.settle(&mut self.shared);
         }
     }
 
@@ -348,15 +415,20 @@ impl Intake {
         self.introduced(token);
         self.free.push(token);
         self.live -= 1;
-        if let Some(count) = self.of_uid.get_mut(&connection.peer.uid) {
+        self.count_out(connection.peer.uid);
+    }
+
+    fn count_out(&mut self, uid: u32) {
+        if let Some(count) = self.of_uid.get_mut(&uid) {
             *count -= 1;
             if *count == 0 {
-                self.of_uid.remove(&connection.peer.uid);
+                self.of_uid.remove(&uid);
             }
         }
     }
 
-    /// Connections that have not said who they are although their time is over.
+    /// Connections that began to say who they are and have not gone on although their time is over.
+    /// Those that are silent may be a program's that has nothing to log yet.
     pub(crate) fn overdue(&mut self) -> Vec<Token> {
         if Instant::now() < self.strangers_check {
             return Vec::new();
@@ -364,7 +436,9 @@ impl Intake {
         self.strangers_check = Instant::now() + STRANGERS_CHECK;
         let late = |token: &Token| {
             let connection = self.connections.get(*token).and_then(Option::as_ref);
-            connection.is_some_and(|found| found.since.elapsed() >= HANDSHAKE_TIMEOUT)
+            connection.is_some_and(|found| {
+                !found.is_silent() && found.since.elapsed() >= HANDSHAKE_TIMEOUT
+            })
         };
         self.strangers.iter().copied().filter(late).collect()
     }
@@ -391,10 +465,11 @@ impl Intake {
             let _ =
                 self.epoll.add(socket.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, TOKEN_SOCKET));
         }
+        let after = std::mem::replace(&mut self.accepted_until, stamp::now());
         for _ in 0..ACCEPTS_MAX {
             match socket.accept() {
                 Ok(stream) => {
-                    if let Err(offence) = self.admit(Connection::new(stream)) {
+                    if let Err(offence) = self.admit(Connection::new(stream, after)) {
                         refused.push(offence);
                     }
                 }
@@ -414,10 +489,12 @@ impl Intake {
 
     fn admit(&mut self, mut connection: Connection) -> Result<(), Offence> {
         let uid = connection.peer.uid;
-        let of_uid = self.of_uid.entry(uid).or_default();
-        let offence = if self.live >= CONNECTIONS_MAX {
+        let of_uid = self.of_uid.get(&uid).copied().unwrap_or(0);
+        let offence = if !self.access.allows(uid, || peer::groups(&connection)) {
+            Some(Offence::NotAllowed(uid))
+        } else if self.live + self.foreign >= CONNECTIONS_MAX && !self.close_a_silent_one(None) {
             Some(Offence::TooMany)
-        } else if *of_uid >= CONNECTIONS_PER_UID_MAX {
+        } else if of_uid >= CONNECTIONS_PER_UID_MAX && !self.close_a_silent_one(Some(uid)) {
             Some(Offence::TooManyOfUid(uid))
         } else {
             None
@@ -427,7 +504,7 @@ impl Intake {
             connection.send(kind, offence.to_string().as_bytes());
             return Err(offence);
         }
-        *of_uid += 1;
+        *self.of_uid.entry(uid).or_default() += 1;
         self.live += 1;
         let token = self.free.pop().unwrap_or_else(|| {
             self.connections.push(None);
@@ -441,6 +518,20 @@ impl Intake {
             self.close(token);
         }
         Ok(())
+    }
+
+    /// Makes room by closing the connection that has been silent for longest, of this user or of
+    /// anybody; tells whether there was one.
+    fn close_a_silent_one(&mut self, uid: Option<u32>) -> bool {
+        let silent = self.strangers.iter().filter_map(|token| {
+            let connection = self.connections.get(*token)?.as_ref()?;
+            let is_one = uid.is_none_or(|uid| connection.peer.uid == uid);
+            (is_one && connection.is_silent() && connection.since.elapsed() >= HANDSHAKE_TIMEOUT)
+                .then_some((connection.since, *token))
+        });
+        let Some((_, token)) = silent.min() else { return false };
+        self.close(token);
+        true
     }
 }
 

@@ -1,8 +1,16 @@
 //! Who is at the other end: the kernel's word, taken once when a connection is accepted.
 
-use std::os::fd::AsFd;
+#![allow(unsafe_code, reason = "nothing safe asks the kernel for a peer's groups")]
 
+use std::os::fd::{AsFd, AsRawFd as _};
+
+use nix::libc;
 use nix::sys::socket::{getsockopt, sockopt};
+
+use crate::foreign::Groups;
+
+/// More groups than the kernel lets a process have.
+const GROUPS_MAX: usize = 1 << 16;
 
 /// A peer as the kernel describes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,5 +29,52 @@ impl Peer {
                 uid: credentials.uid(),
             },
         )
+    }
+}
+
+/// The groups of a peer: the one it ran under when it connected, and its others.
+pub(crate) fn groups(socket: &impl AsFd) -> Groups {
+    let own = getsockopt(socket, sockopt::PeerCredentials).map(|credentials| credentials.gid());
+    let mut groups = others(socket.as_fd().as_raw_fd()).unwrap_or_default();
+    groups.extend(own);
+    Groups(groups)
+}
+
+fn others(socket: libc::c_int) -> Option<Vec<u32>> {
+    let mut groups = vec![0_u32; 64];
+    loop {
+        let mut length = libc::socklen_t::try_from(size_of_val(&groups[..])).ok()?;
+        let place = groups.as_mut_ptr().cast();
+        // SAFETY: the kernel writes at most `length` bytes, which is the size of the vector's
+        // initialised elements, and then the number of bytes that it has for us.
+        let failed = unsafe {
+            libc::getsockopt(socket, libc::SOL_SOCKET, libc::SO_PEERGROUPS, place, &raw mut length)
+        } != 0;
+        let count = usize::try_from(length).ok()? / size_of::<u32>();
+        if !failed {
+            groups.truncate(count);
+            return Some(groups);
+        }
+        if nix::errno::Errno::last() != nix::errno::Errno::ERANGE || count > GROUPS_MAX {
+            return None;
+        }
+        groups.resize(count, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    #[test]
+    fn the_groups_of_a_peer_are_those_of_its_process() {
+        let (here, _there) = UnixStream::pair().unwrap();
+        let Groups(groups) = groups(&here);
+        assert!(groups.contains(&nix::unistd::getegid().as_raw()), "{groups:?}");
+        for group in nix::unistd::getgroups().unwrap() {
+            assert!(groups.contains(&group.as_raw()), "{groups:?}");
+        }
     }
 }

@@ -11,6 +11,7 @@ use crate::route::Directives;
 
 mod keeping;
 
+pub use crate::foreign::{Access, RateLimit};
 pub use keeping::{Compression, Keeping, KeepingError, Period};
 
 /// A listener's options.
@@ -18,8 +19,13 @@ pub use keeping::{Compression, Keeping, KeepingError, Period};
 pub struct Options {
     /// The run directory ([`fleetlog_protocol::run_dir::default_path`] by default).
     pub run_dir: PathBuf,
-    /// The permission bits of the socket; 0600 by default.
-    pub socket_mode: u32,
+    /// The permission bits of the sockets; 0600 by default, and 0666 where [`access`](Self::access)
+    /// names who may log.
+    pub socket_mode: Option<u32>,
+    /// Who may log, of those whom the sockets' mode lets in.
+    pub access: Access,
+    /// How much a foreign client may log; by default as much as the disk takes.
+    pub rate_limit: Option<RateLimit>,
     /// Where lines end. Standard output as text when there is none.
     pub sinks: Vec<SinkOptions>,
     /// How far a loss of power is covered.
@@ -96,12 +102,26 @@ impl Options {
     /// The permission bits of the socket unless told otherwise: this user's processes only.
     pub const SOCKET_MODE: u32 = 0o600;
 
+    /// The permission bits of the sockets unless told otherwise where it is said who may log: the
+    /// listener asks the kernel who connects.
+    pub const OPEN_SOCKET_MODE: u32 = 0o666;
+
+    /// The permission bits of the sockets.
+    #[must_use]
+    pub fn effective_socket_mode(&self) -> u32 {
+        let default =
+            if self.access.is_open() { Self::SOCKET_MODE } else { Self::OPEN_SOCKET_MODE };
+        self.socket_mode.unwrap_or(default)
+    }
+
     /// The defaults for a run directory.
     #[must_use]
     pub fn new(run_dir: impl Into<PathBuf>) -> Self {
         Self {
             run_dir: run_dir.into(),
-            socket_mode: Self::SOCKET_MODE,
+            socket_mode: None,
+            access: Access::default(),
+            rate_limit: None,
             sinks: Vec::new(),
             sync: Sync::default(),
             exit_with_last_worker: false,

@@ -13,7 +13,8 @@ use crate::format::nearest;
 /// A directive is a level for everything (`info`), a level for a target (`app=debug`), or a
 /// target alone, of which everything is wanted (`app`). A level is one of `off`, `error`,
 /// `warn`, `info`, `debug`, `trace` in upper or lower case, or 0 to 5. A target stands for
-/// itself and all that lies below it, `app` for `app` and `app::job` but not for `apple`; the
+/// itself and all that lies below it, `app` for `app`, `app::job` and `app.job` (as loggers of other
+/// languages are named) but not for `apple`; the
 /// longest that fits decides, and the last of two for the same target. What no directive fits is
 /// not wanted.
 ///
@@ -74,7 +75,8 @@ impl Default for Directives {
 
 fn lies_below(target: &str, prefix: &str) -> bool {
     target.strip_prefix(prefix).is_some_and(|rest| {
-        rest.is_empty() || rest.starts_with("::") || prefix.is_empty() || prefix.ends_with("::")
+        let is_below = rest.starts_with("::") || rest.starts_with('.');
+        rest.is_empty() || is_below || prefix.is_empty() || prefix.ends_with("::")
     })
 }
 

@@ -50,11 +50,13 @@ pub enum DropReason {
     NoListener = 1,
     /// The record was made while the same thread was sending another one.
     Reentrant = 2,
+    /// The listener suppressed it: a foreign client logged more than its rate allows.
+    RateLimited = 3,
 }
 
 impl DropReason {
     /// Every reason, in the order of [`Drops`].
-    pub const ALL: [Self; 3] = [Self::Full, Self::NoListener, Self::Reentrant];
+    pub const ALL: [Self; 4] = [Self::Full, Self::NoListener, Self::Reentrant, Self::RateLimited];
 
     /// The name in messages, files and JSON.
     #[must_use]
@@ -63,13 +65,14 @@ impl DropReason {
             Self::Full => "full",
             Self::NoListener => "no_listener",
             Self::Reentrant => "reentrant",
+            Self::RateLimited => "rate_limited",
         }
     }
 }
 
 /// Dropped records, counted by [`DropReason`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Drops(pub [u64; 3]);
+pub struct Drops(pub [u64; 4]);
 
 impl Drops {
     /// The sum over all reasons.
@@ -294,7 +297,7 @@ pub struct Gap {
 
 impl Gap {
     /// The bytes of an encoded gap.
-    pub const LEN: usize = 8 + 8 + 8 + 3 * 8;
+    pub const LEN: usize = 8 + 8 + 8 + 4 * 8;
 
     /// Appends the body.
     pub fn encode(&self, out: &mut Vec<u8>) {

@@ -12,8 +12,8 @@
 //! | 128 | 8 | lanes that were ever claimed, from the first | worker |
 //! | 136 | 8 | 1 = the worker left on purpose | worker |
 //! | 256 | 8 | one bit per lane that was published to while the listener looked away | both |
-//! | 384 | 3 x 8 | dropped records, by reason | worker |
-//! | 448 | 3 x 8 | of these, reported in the files | listener |
+//! | 384 | 4 x 8 | dropped records, by reason | worker |
+//! | 448 | 4 x 8 | of these, reported in the files | listener |
 //! | 512 | 8 | bytes of the callsite table that are complete | worker |
 //! | 1024 | 1 + 128 | the worker's name when it made the segment | worker |
 //! | 4096 | 64 x 384 | lanes' words: head at 0, tail at 128, quiet at 256, waiting at 260 | both |

@@ -101,7 +101,7 @@ fn a_segment_has_these_bytes() {
     for (reason, count) in DropReason::ALL.into_iter().zip([0x0102, 0x0304, 0x0506]) {
         segment.count_drops(reason, count);
     }
-    foreign.set_reported(Drops([7, 8, 9]));
+    foreign.set_reported(Drops([7, 8, 9, 0]));
     let mut allocated = 0;
     let end = segment.append_callsite(0, &mut allocated, b"first").expect("there is room");
     segment.append_callsite(end, &mut allocated, b"second").expect("there is room");

@@ -93,6 +93,7 @@ fn the_socket_unit_binds_what_the_listener_expects() {
     let run_dir = line.split_once("--run-dir ").expect("a run directory").1;
     let run_dir = run_dir.split_whitespace().next().expect("a path");
     assert_eq!(value(SOCKET, "ListenStream"), format!("{run_dir}/socket"));
+    assert_eq!(value(SOCKET, "ListenDatagram"), format!("{run_dir}/dgram"));
     assert_eq!(run_dir, format!("/run/{}", value(SERVICE, "RuntimeDirectory")));
     assert_eq!(value(SERVICE, "RuntimeDirectoryPreserve"), "yes", "the lanes outlive a stop");
     assert_eq!(value(SERVICE, "Type"), "notify");

@@ -1,36 +1,33 @@
-//! Ownership of a run directory: one listener at a time, one socket, and no instant at which
-//! either could be mistaken.
+//! Ownership of a run directory: one listener at a time, its two sockets, and no instant at which
+//! any of them could be mistaken.
 //!
 //! The lock is a POSIX record lock: the kernel releases it with the process, a forked child does
-//! not inherit it, and it names its holder. The socket is bound in a private folder, given its
+//! not inherit it, and it names its holder. A socket is bound in a private folder, given its
 //! mode, and only then renamed into place, so that it is never wider open than asked. A socket
 //! that a killed listener left is replaced; anything else of that name is never removed.
 //!
-//! A service manager may have bound the socket already and hand it down. Then it is used as it
+//! A service manager may have bound a socket already and hand it down. Then it is used as it
 //! is, and left where it is: who connects while no listener lives waits in its backlog.
+
+mod sockets;
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::fs::{
-    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _,
-};
-use std::os::unix::net::UnixListener;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use fleetlog_protocol::run_dir::{self, RunDirError};
 use fleetlog_protocol::segment::LANES;
-use interprocess::local_socket::traits::Listener as _;
-use interprocess::local_socket::{
-    GenericFilePath, ListenerNonblockingMode, ListenerOptions, ToFsName as _,
-};
 use interprocess::os::unix::uds_local_socket::Listener as Socket;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
-use nix::sys::socket::{SockType, getsockopt, sockopt};
+
+use sockets::{Place, adopt_datagrams, adopt_stream, bind_datagrams, bind_stream, is_of_datagrams};
 
 const LOCK: &str = "lock";
 
@@ -58,14 +55,22 @@ pub enum OwnershipError {
     /// The service manager handed down something else than the run directory's socket.
     #[error(
         "the service manager hands down {handed}, but workers connect to {wanted}: give the socket \
-         unit `ListenStream={wanted}`, or the listener another --run-dir", wanted = .wanted.display()
+         unit `{key}={wanted}`, or the listener another --run-dir", wanted = .wanted.display()
     )]
     OtherSocket {
         /// What was handed down.
         handed: String,
         /// The run directory's socket.
         wanted: PathBuf,
+        /// The socket unit's key for it.
+        key: &'static str,
     },
+    /// The service manager handed down more sockets than there are.
+    #[error(
+        "the service manager hands down {0} sockets, but a listener has one for streams and one \
+         for datagrams: a socket unit of its own for each listener"
+    )]
+    TooManySockets(usize),
     /// The service manager handed down the right socket, but nobody can connect to it any more.
     #[error(
         "the socket {0} that the service manager hands down is gone from its folder, so that no \
@@ -98,14 +103,14 @@ fn system(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Ownershi
     move |source| OwnershipError::System { what, path, source }
 }
 
-/// An owned run directory with its bound socket.
+/// An owned run directory with its bound sockets.
 #[derive(Debug)]
 pub(crate) struct Ownership {
     pub(crate) run_dir: PathBuf,
     pub(crate) socket: Socket,
-    socket_path: PathBuf,
-    /// Of the socket that was bound here; one that was handed down is not removed at the end.
-    socket_inode: Option<u64>,
+    pub(crate) datagrams: UnixDatagram,
+    /// The sockets that were bound here; one that was handed down is not removed at the end.
+    _places: Vec<Place>,
     // The descriptor holds the lock; closing any other descriptor of the same file in this
     // process would release it, so it is opened once and kept.
     _lock: File,
@@ -116,37 +121,51 @@ pub(crate) struct Ownership {
 static OWNED_HERE: Mutex<Vec<(u64, u64)>> = Mutex::new(Vec::new());
 
 impl Ownership {
-    /// Makes the run directory if need be, locks it and binds its socket, unless it was handed
-    /// down: then its mode is the service manager's choice.
+    /// Makes the run directory if need be, locks it and binds its sockets, unless they were handed
+    /// down: then their mode is the service manager's choice.
     pub(crate) fn claim(
         run_dir: &Path,
         socket_mode: u32,
-        handed_down: Option<OwnedFd>,
+        handed_down: Vec<OwnedFd>,
     ) -> Result<Self, OwnershipError> {
         let socket_path = run_dir::socket_path(run_dir)?;
-        make(run_dir)?;
+        make(run_dir, socket_mode)?;
         run_dir::check_trust(run_dir)?;
         let metadata = fs::metadata(run_dir).map_err(system("can't look at", run_dir))?;
         let identity = (metadata.dev(), metadata.ino());
         claim_here(run_dir, identity)?;
         let claimed = lock(run_dir).and_then(|lock| {
-            if let Some(handed_down) = handed_down {
-                let (socket, mode) = adopt(handed_down, &socket_path)?;
-                make_lanes(run_dir, mode)?;
-                return Ok((lock, socket, None));
-            }
-            make_lanes(run_dir, socket_mode)?;
-            let socket = bind(run_dir, &socket_path, socket_mode)?;
-            let bound = fs::symlink_metadata(&socket_path)
-                .map_err(system("can't look at", &socket_path))?;
-            Ok((lock, socket, Some(bound.ino())))
+            let datagrams_path = run_dir.join(run_dir::DATAGRAMS);
+            let (stream, datagrams) = sort(handed_down)?;
+            let mut places = Vec::new();
+            let stream = stream.map(|stream| adopt_stream(stream, &socket_path)).transpose()?;
+            let (adopted, mode) = stream.map_or((None, socket_mode), |(it, mode)| (Some(it), mode));
+            make_lanes(run_dir, mode)?;
+            let datagrams = match datagrams {
+                Some(datagrams) => adopt_datagrams(datagrams, &datagrams_path)?,
+                None => {
+                    let (socket, place) = bind_datagrams(run_dir, &datagrams_path, mode)?;
+                    places.push(place);
+                    socket
+                }
+            };
+            // Last: whoever finds the socket finds everything else.
+            let socket = match adopted {
+                Some(socket) => socket,
+                None => {
+                    let (socket, place) = bind_stream(run_dir, &socket_path, mode)?;
+                    places.push(place);
+                    socket
+                }
+            };
+            Ok((lock, socket, datagrams, places))
         });
         match claimed {
-            Ok((lock, socket, socket_inode)) => Ok(Self {
+            Ok((lock, socket, datagrams, places)) => Ok(Self {
                 run_dir: run_dir.to_owned(),
                 socket,
-                socket_path,
-                socket_inode,
+                datagrams,
+                _places: places,
                 _lock: lock,
                 identity,
             }),
@@ -160,14 +179,21 @@ impl Ownership {
 
 impl Drop for Ownership {
     fn drop(&mut self) {
-        // Whoever replaced the socket in the meantime keeps it.
-        if fs::symlink_metadata(&self.socket_path)
-            .is_ok_and(|found| Some(found.ino()) == self.socket_inode)
-        {
-            let _ = fs::remove_file(&self.socket_path);
-        }
         release_here(self.identity);
     }
+}
+
+/// Which of the sockets that were handed down is which.
+fn sort(handed_down: Vec<OwnedFd>) -> Result<(Option<OwnedFd>, Option<OwnedFd>), OwnershipError> {
+    let count = handed_down.len();
+    let (mut stream, mut datagrams) = (None, None);
+    for socket in handed_down {
+        let place = if is_of_datagrams(&socket) { &mut datagrams } else { &mut stream };
+        if place.replace(socket).is_some() {
+            return Err(OwnershipError::TooManySockets(count));
+        }
+    }
+    Ok((stream, datagrams))
 }
 
 fn claim_here(run_dir: &Path, identity: (u64, u64)) -> Result<(), OwnershipError> {
@@ -185,13 +211,18 @@ fn release_here(identity: (u64, u64)) {
     owned.retain(|other| *other != identity);
 }
 
-/// A new run directory is for this user alone; its parents get the usual mode.
-fn make(run_dir: &Path) -> Result<(), OwnershipError> {
+/// A new run directory is for this user alone, and others may pass through it to sockets that are
+/// for them; its parents get the usual mode.
+fn make(run_dir: &Path, socket_mode: u32) -> Result<(), OwnershipError> {
     if let Some(parent) = run_dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         fs::create_dir_all(parent).map_err(system("can't make", parent))?;
     }
     match DirBuilder::new().mode(0o700).create(run_dir) {
-        Ok(()) => Ok(()),
+        Ok(()) => {
+            let pass = (socket_mode & 0o022) >> 1;
+            fs::set_permissions(run_dir, Permissions::from_mode(0o700 | pass))
+                .map_err(system("can't set the mode of", run_dir))
+        }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(system("can't make the run directory", run_dir)(error)),
     }
@@ -249,75 +280,6 @@ fn lock(run_dir: &Path) -> Result<File, OwnershipError> {
     }
 }
 
-/// Called with the lock held, so that a socket found here belongs to nobody alive.
-fn bind(run_dir: &Path, path: &Path, mode: u32) -> Result<Socket, OwnershipError> {
-    match fs::symlink_metadata(path) {
-        Ok(found) if !found.file_type().is_socket() => {
-            return Err(OwnershipError::ForeignFile(path.to_owned()));
-        }
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(system("can't look at", path)(error)),
-    }
-    // One letter keeps the path within what a socket address can hold.
-    let private = run_dir.join("b");
-    let _ = fs::remove_dir_all(&private);
-    DirBuilder::new().mode(0o700).create(&private).map_err(system("can't make", &private))?;
-    let bound = bind_in(&private, path, mode);
-    let _ = fs::remove_dir_all(&private);
-    bound
-}
-
-fn bind_in(private: &Path, path: &Path, mode: u32) -> Result<Socket, OwnershipError> {
-    let first = private.join("s");
-    let name =
-        first.as_path().to_fs_name::<GenericFilePath>().map_err(system("can't name", &first))?;
-    let socket: Socket = ListenerOptions::new()
-        .name(name)
-        .nonblocking(ListenerNonblockingMode::Both)
-        .reclaim_name(false)
-        .create_sync_as()
-        .map_err(system("can't bind the socket", &first))?;
-    fs::set_permissions(&first, Permissions::from_mode(mode))
-        .map_err(system("can't set the mode of", &first))?;
-    fs::rename(&first, path).map_err(system("can't put into place", path))?;
-    Ok(socket)
-}
-
-/// Takes over a socket that the service manager has bound. Returns its permission bits too.
-fn adopt(handed_down: OwnedFd, path: &Path) -> Result<(Socket, u32), OwnershipError> {
-    let wanted = std::path::absolute(path).map_err(system("can't name", path))?;
-    let other = |handed: String| OwnershipError::OtherSocket { handed, wanted: wanted.clone() };
-    let is_listening = getsockopt(&handed_down, sockopt::AcceptConn).unwrap_or(false);
-    let is_stream = getsockopt(&handed_down, sockopt::SockType) == Ok(SockType::Stream);
-    let socket = UnixListener::from(handed_down);
-    let address = socket.local_addr().ok();
-    match address.as_ref().map(|address| address.as_pathname()) {
-        None => return Err(other("something that is no Unix socket".to_owned())),
-        Some(None) => return Err(other("a Unix socket without a path".to_owned())),
-        Some(Some(bound)) if bound != wanted => {
-            return Err(other(format!("the socket {}", bound.display())));
-        }
-        Some(Some(_)) if !is_stream || !is_listening => {
-            let what = "a socket of this path that takes no stream connections (it needs \
-                        ListenStream= and Accept=no)";
-            return Err(other(what.to_owned()));
-        }
-        Some(Some(_)) => {}
-    }
-    // Somebody may have removed it, or put another one there: a listener that was started by hand.
-    let mode = match fs::symlink_metadata(path) {
-        Ok(found) if found.file_type().is_socket() => found.mode() & 0o777,
-        Ok(_) => return Err(OwnershipError::ForeignFile(path.to_owned())),
-        Err(_) => return Err(OwnershipError::SocketGone(wanted)),
-    };
-    let socket = Socket::from(socket);
-    socket
-        .set_nonblocking(ListenerNonblockingMode::Both)
-        .map_err(system("can't accept connections without waiting on", path))?;
-    Ok((socket, mode))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -327,7 +289,7 @@ mod tests {
     }
 
     fn claim(run_dir: &Path, socket_mode: u32) -> Result<Ownership, OwnershipError> {
-        Ownership::claim(run_dir, socket_mode, None)
+        Ownership::claim(run_dir, socket_mode, Vec::new())
     }
 
     #[test]
@@ -346,10 +308,14 @@ mod tests {
         let folder = folder();
         let run_dir = folder.path().join("run");
         drop(claim(&run_dir, 0o600).expect("an owner"));
-        fs::write(run_dir.join("socket"), "precious").expect("a file");
-        let error = claim(&run_dir, 0o600).expect_err("the file is in the way");
-        assert!(matches!(error, OwnershipError::ForeignFile(_)), "{error}");
-        assert_eq!(fs::read_to_string(run_dir.join("socket")).expect("still there"), "precious");
+        for socket in ["dgram", "socket"] {
+            let path = run_dir.join(socket);
+            fs::write(&path, "precious").expect("a file");
+            let error = claim(&run_dir, 0o600).expect_err("the file is in the way");
+            assert!(matches!(error, OwnershipError::ForeignFile(_)), "{error}");
+            assert_eq!(fs::read_to_string(&path).expect("still there"), "precious");
+            fs::remove_file(&path).expect("a file");
+        }
     }
 
     #[test]
@@ -359,9 +325,23 @@ mod tests {
         let owner = claim(&run_dir, 0o666).expect("an owner");
         let mode = fs::metadata(run_dir.join("socket")).expect("the socket").mode() & 0o777;
         assert_eq!(mode, 0o666);
-        assert_eq!(fs::metadata(&run_dir).expect("the folder").mode() & 0o777, 0o700);
+        let mode = fs::metadata(run_dir.join("dgram")).expect("the socket").mode() & 0o777;
+        assert_eq!(mode, 0o666);
         drop(owner);
-        assert!(!run_dir.join("socket").exists(), "a listener that ends takes its socket along");
+        for socket in ["socket", "dgram"] {
+            assert!(!run_dir.join(socket).exists(), "a listener that ends takes its sockets along");
+        }
+    }
+
+    #[test]
+    fn a_new_run_directory_lets_those_pass_who_may_use_its_sockets_and_nobody_in() {
+        for (socket, folder_mode) in [(0o600, 0o700), (0o660, 0o710), (0o666, 0o711)] {
+            let folder = folder();
+            let run_dir = folder.path().join("run");
+            let _owner = claim(&run_dir, socket).expect("an owner");
+            let mode = fs::metadata(&run_dir).expect("the folder").mode() & 0o7777;
+            assert_eq!(mode, folder_mode, "socket {socket:o}");
+        }
     }
 
     #[test]

@@ -1,0 +1,241 @@
+//! The inlet: the drain's side of the foreign threads.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::os::unix::net::UnixDatagram;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::{self, JoinHandle};
+
+use fleetlog_protocol::stamp::{self, Stamp};
+
+use super::datagram::Datagrams;
+use super::desk::Desk;
+use super::outbox::{Kind, Look, News, Outbox};
+use super::service::{DatagramThread, Streams, Word};
+use super::stream::Arrival;
+use super::{Access, Process, RateLimit};
+use crate::intake::{Feed, WorkerLink};
+use crate::wake::WakeHandle;
+
+/// A foreign worker among those of both threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ForeignNumber {
+    pub(crate) kind: Kind,
+    pub(crate) number: u64,
+}
+
+/// A foreign worker as the drain knows it.
+#[derive(Debug)]
+pub(crate) struct Guest {
+    pub(crate) feed: Feed,
+    pub(crate) link: WorkerLink,
+    /// Its process is gone, and nothing follows what its feed holds.
+    pub(crate) ended: bool,
+}
+
+/// What a foreign client may do.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    pub(crate) access: Access,
+    pub(crate) rate: Option<RateLimit>,
+}
+
+/// A queue that an earlier listener wrote, whose process may log on.
+#[derive(Debug)]
+pub(crate) struct Resumable {
+    pub(crate) kind: Kind,
+    pub(crate) process: Process,
+    pub(crate) position: u64,
+}
+
+/// One of the threads.
+#[derive(Debug)]
+struct Side {
+    kind: Kind,
+    outbox: Arc<Outbox>,
+    words: Sender<Word>,
+    thread: Option<JoinHandle<()>>,
+    look: Look,
+    open: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inlet {
+    sides: Vec<Side>,
+    guests: BTreeMap<ForeignNumber, Guest>,
+    /// Guests whose feed holds something, or who ended.
+    pub(crate) active: Vec<ForeignNumber>,
+    /// What was taken from the outboxes and could not be used yet.
+    backlog: VecDeque<(Kind, News)>,
+}
+
+impl Inlet {
+    /// Starts the threads.
+    pub(crate) fn start(
+        drain: &WakeHandle,
+        rules: &Rules,
+        datagrams: Option<UnixDatagram>,
+        resumable: Vec<Resumable>,
+    ) -> io::Result<Self> {
+        let (streams, others): (Vec<_>, Vec<_>) =
+            resumable.into_iter().partition(|queue| queue.kind == Kind::Stream);
+        let of_side = |list: Vec<Resumable>| {
+            list.into_iter().map(|queue| (queue.process, queue.position)).collect()
+        };
+        let mut inlet = Self {
+            sides: Vec::new(),
+            guests: BTreeMap::new(),
+            active: Vec::new(),
+            backlog: VecDeque::new(),
+        };
+        let outbox = Arc::new(Outbox::new(drain.clone())?);
+        let (words, heard) = channel();
+        let desk = Desk::new(Arc::clone(&outbox), rules.rate, of_side(streams));
+        let service = Streams::new(Arc::clone(&outbox), heard, desk)?;
+        let thread = spawn("fleetlog-stream", move || service.run())?;
+        inlet.add(Kind::Stream, outbox, words, thread);
+        if let Some(socket) = datagrams {
+            let outbox = Arc::new(Outbox::new(drain.clone())?);
+            let (words, heard) = channel();
+            let desk = Desk::new(Arc::clone(&outbox), rules.rate, of_side(others));
+            let datagrams = Datagrams::new(socket, rules.access.clone())?;
+            let service = DatagramThread::new(Arc::clone(&outbox), heard, desk, datagrams)?;
+            let thread = spawn("fleetlog-dgram", move || service.run())?;
+            inlet.add(Kind::Datagram, outbox, words, thread);
+        }
+        Ok(inlet)
+    }
+
+    fn add(
+        &mut self,
+        kind: Kind,
+        outbox: Arc<Outbox>,
+        words: Sender<Word>,
+        thread: JoinHandle<()>,
+    ) {
+        let look = Look::default();
+        self.sides.push(Side { kind, outbox, words, thread: Some(thread), look, open: 0 });
+    }
+
+    /// Gives a connection to the thread of streams.
+    pub(crate) fn welcome(&mut self, arrival: Arrival) {
+        if let Some(streams) = self.sides.iter_mut().find(|side| side.kind == Kind::Stream) {
+            streams.open += 1;
+            streams.tell(Word::Arrived(Box::new(arrival)));
+        }
+    }
+
+    /// Asks the threads to look at everything that was sent until now.
+    pub(crate) fn ask_to_look(&self) {
+        for side in &self.sides {
+            side.tell(Word::Look);
+        }
+    }
+
+    /// Whether everything that foreign clients sent before `arrived` was taken, with stamps that
+    /// are not later than `cutoff`.
+    pub(crate) fn has_looked(&self, arrived: Stamp, cutoff: Stamp) -> bool {
+        self.backlog.is_empty()
+            && self.sides.iter().all(|side| {
+                // A thread that is gone will never look.
+                side.look.covers(arrived, cutoff) || side.is_gone()
+            })
+    }
+
+    /// Connections that are open.
+    pub(crate) fn open(&self) -> usize {
+        self.sides.iter().map(|side| side.open).sum()
+    }
+
+    /// Whether something waits that can be used.
+    pub(crate) fn is_active(&self) -> bool {
+        !self.active.is_empty()
+    }
+
+    /// Takes what the threads have.
+    pub(crate) fn take(&mut self) -> Option<(Kind, News)> {
+        self.backlog.pop_front()
+    }
+
+    /// Gives back what can't be used yet.
+    pub(crate) fn put_back(&mut self, kind: Kind, news: News) {
+        self.backlog.push_front((kind, news));
+    }
+
+    /// Fetches what the threads have, unless some of it waits still.
+    pub(crate) fn fetch(&mut self) {
+        if !self.backlog.is_empty() {
+            return;
+        }
+        for side in &mut self.sides {
+            let taken = side.outbox.take();
+            side.look = taken.look;
+            side.open = taken.open;
+            self.backlog.extend(taken.news.into_iter().map(|news| (side.kind, news)));
+        }
+    }
+
+    /// Takes a worker in.
+    pub(crate) fn begin(&mut self, number: ForeignNumber, link: WorkerLink) {
+        let guest = Guest { feed: Feed::default(), link, ended: false };
+        self.guests.insert(number, guest);
+    }
+
+    pub(crate) fn guest(&mut self, number: ForeignNumber) -> Option<&mut Guest> {
+        self.guests.get_mut(&number)
+    }
+
+    /// The guest has something to say.
+    pub(crate) fn activate(&mut self, number: ForeignNumber) {
+        if !self.active.contains(&number) {
+            self.active.push(number);
+        }
+    }
+
+    /// Forgets a worker.
+    pub(crate) fn remove(&mut self, number: ForeignNumber) -> Option<Guest> {
+        self.active.retain(|active| *active != number);
+        self.guests.remove(&number)
+    }
+
+    /// Hears nobody any more. What was sent until now is taken by the next [`fetch`](Self::fetch).
+    pub(crate) fn end(&mut self) {
+        for side in &self.sides {
+            side.tell(Word::End);
+        }
+        for side in &mut self.sides {
+            if let Some(thread) = side.thread.take()
+                && thread.join().is_err()
+            {
+                tracing::error!("a thread of foreign clients has panicked");
+            }
+            let now = stamp::now();
+            side.look = Look { began: now, ended: now };
+        }
+    }
+}
+
+impl Drop for Inlet {
+    fn drop(&mut self) {
+        for side in &self.sides {
+            side.tell(Word::End);
+        }
+    }
+}
+
+impl Side {
+    fn tell(&self, word: Word) {
+        // A thread that is gone hears nothing.
+        let _ = self.words.send(word);
+        self.outbox.ring();
+    }
+
+    fn is_gone(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(name.to_owned()).spawn(run)
+}
