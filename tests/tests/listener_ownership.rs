@@ -153,7 +153,9 @@ fn the_socket_is_never_wider_than_asked_not_for_an_instant() {
             assert!(seen > 0);
             assert_eq!(widest, mode, "{widest:o} after {seen} looks");
         });
-        assert_eq!(fs::metadata(fixture.run_dir()).expect("the folder").mode() & 0o777, 0o700);
+        // Others may pass to what is for them, and can put nothing there.
+        let folder = fs::metadata(fixture.run_dir()).expect("the folder").mode() & 0o777;
+        assert_eq!(folder, 0o700 | (mode & 0o022) >> 1);
     }
 }
 

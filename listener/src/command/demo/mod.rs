@@ -7,12 +7,12 @@ mod worker;
 
 use std::io::{self, BufRead as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fleetlog_protocol::message::{Receipt, Reply, Request};
 use fleetlog_protocol::{client, run_dir};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitStatus, waitpid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 
 use super::diagnostics::Diagnostics;
@@ -98,6 +98,7 @@ impl Demo {
         screen: &mut Screen,
     ) -> Result<Receipt, Failure> {
         let listener = fork::child(|| self.listen(place, common))?;
+        await_listener(place, listener);
         let worked = self.work(place, listener, screen);
         let stopped = worked.and_then(|()| {
             screen.progress("the sentinel is sent");
@@ -247,6 +248,25 @@ impl Demo {
             escape(&place.proof.display().to_string())
         ));
         Ok(Code::Failed)
+    }
+}
+
+/// Waits until the listener answers, or is known to never will. Workers over the socket may be done
+/// before it is there, and what a process that ends still holds nobody would send.
+fn await_listener(place: &Place, listener: Pid) {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        match client::request(&place.run_dir, Request::Status, PATIENCE, |_| ()) {
+            Err(error) if error.is_no_listener() => {}
+            // Also where it says no: whoever needs it hears that.
+            _ => return,
+        }
+        // It is looked at and still to be waited for: that is the business of those who wait.
+        let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        if !matches!(waitid(Id::Pid(listener), look), Ok(WaitStatus::StillAlive)) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(2));
     }
 }
 

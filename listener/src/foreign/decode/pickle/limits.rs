@@ -22,6 +22,9 @@ pub(super) const MARKS: usize = 1 << 14;
 /// long one would make calls cost time out of proportion.
 pub(super) const NAME_BYTES: usize = 1024;
 
+/// The dots in such a name, each of which is looked behind.
+pub(super) const NAME_DOTS: usize = 32;
+
 /// The bytes of a binary integer that is shown in decimal, whose cost grows with the square.
 pub(super) const INTEGER_BYTES: usize = 1024;
 
@@ -49,7 +52,7 @@ pub(super) const ALWAYS_BYTES: usize = 4096;
 pub(super) const CONVERSION_WIDTH: usize = 1024;
 
 /// What the values of the worst pickle take, without the strings that had to be repaired, each
-/// of which is as long as its bytes in the pickle.
+/// of which is at most three times as long as its bytes in the pickle.
 pub(super) const WORST_BYTES: usize = 16 << 20;
 
 const _: () = assert!(

@@ -29,6 +29,14 @@ pub(super) fn utf8(bytes: &[u8]) -> Cow<'_, str> {
     })
 }
 
+/// A string of Python 2, which says not whether it is text: what is no UTF-8 is none.
+pub(super) fn python_2_string(bytes: &[u8]) -> Node<'_> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Node::Str(Cow::Borrowed(text)),
+        Err(_) => Node::Bytes(bytes),
+    }
+}
+
 /// A string of `UNICODE`: Latin-1 with `\uXXXX` and `\UXXXXXXXX`.
 pub(super) fn raw_unicode(line: &[u8]) -> Option<Cow<'_, str>> {
     if line.is_ascii() && !line.contains(&b'\\') {

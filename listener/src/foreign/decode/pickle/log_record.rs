@@ -10,10 +10,11 @@ use fleetlog_protocol::Level;
 
 use super::super::super::entry::{Claim, Entry, Value};
 use super::Refused;
+use super::bytes::Bytes;
 use super::fields::Fields;
 use super::limits::{ALWAYS_BYTES, TEXT_PER_BYTE};
+use super::literal;
 use super::node::{Arena, Id, Node};
-use super::object;
 use super::show::{self, Budget};
 use super::{number, percent};
 
@@ -85,6 +86,9 @@ impl<'a> Mapping<'_, 'a> {
         match name {
             "msg" | "filename" | "module" | "msecs" | "relativeCreated" | "thread" => return,
             "name" => {
+                if matches!(node, Node::None) {
+                    return;
+                }
                 self.entry.target = self.string(value);
                 return;
             }
@@ -138,29 +142,37 @@ impl<'a> Mapping<'_, 'a> {
     }
 
     fn value(&mut self, id: Id) -> Value<'a> {
+        if let Some(bytes) = Bytes::of(self.arena, id) {
+            // The room for a string is that of its UTF-8, which is no less than its bytes.
+            let kept = self.room(bytes.raw.len() + bytes.latin1.len());
+            return Value::Bytes(match bytes.latin1 {
+                "" => Cow::Borrowed(&bytes.raw[..kept]),
+                _ => Cow::Owned(bytes.iter().take(kept).collect()),
+            });
+        }
         match self.arena.get(id) {
             Node::Bool(value) => Value::Bool(*value),
             Node::Int(value) => u64::try_from(*value).map_or(Value::I64(*value), Value::U64),
             Node::Unsigned(value) => Value::U64(*value),
             Node::Float(value) => Value::F64(*value),
             Node::Str(_) => Value::Str(self.string(id)),
-            Node::Bytes(bytes) | Node::Bytearray(bytes) => {
-                let kept = self.room(bytes.len());
-                Value::Bytes(Cow::Borrowed(&bytes[..kept]))
-            }
-            Node::Call(call) if let Some(text) = object::latin1(self.arena, call) => {
-                // What is beyond the room was not counted, but a character is a byte or two.
-                let kept = self.room(text.len());
-                Value::Bytes(Cow::Owned(object::latin1_bytes(text).take(kept).collect()))
-            }
             _ => Value::Shown(Cow::Owned(show::repr(self.arena, id, &mut self.shown))),
         }
     }
 
     /// A string as it is, and everything else as it is shown.
     fn string(&mut self, id: Id) -> Cow<'a, str> {
-        let Node::Str(text) = self.arena.get(id) else {
-            return Cow::Owned(show::repr(self.arena, id, &mut self.shown));
+        let text = match self.arena.get(id) {
+            Node::Str(text) => text,
+            // Python 2 sends a message in Latin-1 like this. Read as text, most of it is there.
+            Node::Bytes(bytes) => {
+                let kept = self.room(bytes.len());
+                let text = literal::utf8(&bytes[..kept]);
+                // What replaces a byte takes three.
+                self.text = self.text.saturating_sub(text.len() - kept);
+                return text;
+            }
+            _ => return Cow::Owned(show::repr(self.arena, id, &mut self.shown)),
         };
         if text.len() <= self.text {
             self.text -= text.len();

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use super::Refused;
 use super::danger::{is_dangerous, passes_calls_on};
 use super::input::Input;
-use super::limits::{MARKS, MEMO, NAME_BYTES, STACK};
+use super::limits::{MARKS, MEMO, NAME_BYTES, NAME_DOTS, STACK};
 use super::literal;
 use super::node::{Arena, Call, Id, Node};
 use super::opcode;
@@ -114,7 +114,8 @@ impl<'a> Machine<'a> {
     /// Takes everything behind the last mark, and the mark.
     pub(super) fn pop_mark(&mut self) -> Result<Vec<Id>, Refused> {
         let floor = self.marks.pop().ok_or_else(|| self.underflow())?;
-        Ok(self.stack.split_off(floor))
+        // Collected, a tuple of one item has room for one, however high the stack once was.
+        Ok(self.stack.drain(floor..).collect())
     }
 
     /// Takes the last value or, where a mark is the last, the mark.
@@ -150,7 +151,9 @@ impl<'a> Machine<'a> {
     pub(super) fn global(&mut self, module: Id, name: Id) -> Result<Id, Refused> {
         for part in [module, name] {
             match self.arena.get(part) {
-                Node::Str(text) if text.len() <= NAME_BYTES => {}
+                Node::Str(text)
+                    if text.len() <= NAME_BYTES
+                        && text.bytes().filter(|&byte| byte == b'.').count() <= NAME_DOTS => {}
                 Node::Str(_) => return Err(self.malformed("a name is too long")),
                 node => return Err(self.unfit(node.kind())),
             }
@@ -215,7 +218,9 @@ impl<'a> Machine<'a> {
     fn check_function(&self, id: Id) -> Result<(), Refused> {
         match self.arena.global(id) {
             Some((module, name)) if is_dangerous(module, name) => {
-                Err(Refused::Dangerous { name: format!("{module}.{name}") })
+                // Whoever attacks chooses the name, and it is printed on a terminal.
+                let name = format!("{module}.{name}").escape_debug().to_string();
+                Err(Refused::Dangerous { name })
             }
             _ => Ok(()),
         }

@@ -13,6 +13,7 @@
 //! allocates by a number that the pickle claims, and never copies a value because a pickle
 //! mentions it again.
 
+mod bytes;
 mod danger;
 mod fields;
 mod input;
@@ -27,6 +28,8 @@ mod opcode;
 mod percent;
 mod show;
 mod step;
+#[cfg(test)]
+mod tests;
 
 use super::super::entry::Entry;
 

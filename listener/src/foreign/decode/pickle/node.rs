@@ -151,6 +151,25 @@ impl<'a> Arena<'a> {
         })
     }
 
+    /// The class or function that a call is meant for, and the arguments that it gets.
+    pub(super) fn constructor<'n>(&'n self, call: &'n Call) -> (Id, &'n [Id]) {
+        let Some(arguments) = self.tuple(call.arguments) else {
+            return (call.function, std::slice::from_ref(&call.arguments));
+        };
+        // These two are how `copyreg` spells a call of the class that they are given.
+        match (self.global(call.function), arguments) {
+            (Some(("copyreg", "__newobj__")), [class, rest @ ..]) => (*class, rest),
+            (Some(("copyreg", "_reconstructor")), [class, _, Self::NONE]) => (*class, &[]),
+            (Some(("copyreg", "_reconstructor")), [class, base, rest @ ..]) => {
+                // A named tuple's own items.
+                let is_tuple = self.global(*base) == Some(("builtins", "tuple"));
+                let items = rest.first().filter(|_| is_tuple).and_then(|rest| self.tuple(*rest));
+                (*class, items.unwrap_or(rest))
+            }
+            _ => (call.function, arguments),
+        }
+    }
+
     /// The bytes that the values take beside the pickle itself.
     #[cfg(test)]
     pub(super) fn memory(&self) -> usize {

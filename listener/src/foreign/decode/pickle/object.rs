@@ -2,6 +2,7 @@
 //!
 //! Nothing here is trusted: a `datetime` whose bytes are no date is shown like any other call.
 
+use super::bytes::Bytes;
 use super::node::{Arena, Call, Id, Node};
 use super::number;
 use super::show::Shower;
@@ -9,36 +10,16 @@ use super::show::Shower;
 /// The longest name of a time zone that is shown with a time.
 const ZONE_BYTES: usize = 64;
 
-/// The string whose characters are the bytes of a `bytes` object before protocol 3.
-pub(super) fn latin1<'n>(arena: &'n Arena<'_>, call: &Call) -> Option<&'n str> {
-    let (Some(("_codecs", "encode")), [text, encoding]) =
-        (arena.global(call.function), arena.tuple(call.arguments)?)
-    else {
-        return None;
-    };
-    let is_latin1 = matches!(arena.str(*encoding)?.as_ref(), "latin1" | "latin-1");
-    arena.str(*text).filter(|_| is_latin1).map(AsRef::as_ref)
-}
-
-/// The bytes of such a string. A character that is no byte would have made Python fail.
-pub(super) fn latin1_bytes(text: &str) -> impl Iterator<Item = u8> + Clone {
-    text.chars().map(|character| u8::try_from(u32::from(character)).unwrap_or(b'?'))
-}
-
-impl Shower<'_, '_> {
+impl<'n> Shower<'n, '_> {
     /// Writes a well-known object; `false` where it is none and nothing was written.
-    pub(super) fn known(&mut self, call: &Call) -> bool {
+    pub(super) fn known(&mut self, call: &'n Call) -> bool {
         self.try_known(call).is_some()
     }
 
-    fn try_known(&mut self, call: &Call) -> Option<()> {
+    fn try_known(&mut self, call: &'n Call) -> Option<()> {
         let arena = self.arena;
-        let function = arena.global(call.function)?;
-        let arguments = arena.tuple(call.arguments)?;
-        match (function, arguments) {
-            (("_codecs", "encode"), _) => self.bytes(latin1_bytes(latin1(arena, call)?)),
-            (("builtins", "bytes"), []) => self.push("b''"),
-            (("builtins", "bytearray"), _) => self.bytearray(arguments)?,
+        let (function, arguments) = arena.constructor(call);
+        match (arena.global(function)?, arguments) {
             (("builtins", name @ ("set" | "frozenset")), [items]) => {
                 let Node::List(items) = arena.get(*items) else { return None };
                 if name == "set" { self.set(items) } else { self.frozenset(items) }
@@ -98,34 +79,6 @@ impl Shower<'_, '_> {
         Some(())
     }
 
-    fn bytearray(&mut self, arguments: &[Id]) -> Option<()> {
-        let arena = self.arena;
-        match arguments {
-            [] => self.push("bytearray(b'')"),
-            [bytes] => {
-                let inner = match arena.get(*bytes) {
-                    Node::Bytes(_) => true,
-                    Node::Call(call) => latin1(arena, call).is_some(),
-                    _ => false,
-                };
-                if !inner {
-                    return None;
-                }
-                self.push("bytearray(");
-                self.node(*bytes);
-                self.push(")");
-            }
-            [text, encoding] if arena.str(*encoding)?.starts_with("latin") => {
-                let text = arena.str(*text)?;
-                self.push("bytearray(");
-                self.bytes(latin1_bytes(text));
-                self.push(")");
-            }
-            _ => return None,
-        }
-        Some(())
-    }
-
     fn path(&mut self, name: &str, parts: &[Id]) -> Option<()> {
         if !name.ends_with("Path") || !parts.iter().all(|&part| self.arena.str(part).is_some()) {
             return None;
@@ -165,7 +118,8 @@ fn complex(real: &Node<'_>, imaginary: &Node<'_>) -> Option<String> {
 fn uuid(arena: &Arena<'_>, call: &Call) -> Option<String> {
     let Node::Dict(state) = arena.get(call.state?) else { return None };
     let is_number = |key: Id| arena.str(key).is_some_and(|key| key == "int");
-    let number = state.iter().find(|(key, _)| is_number(*key))?.1;
+    // Its only attributes; a long search would cost more than the text that it yields.
+    let number = state.iter().take(4).find(|(key, _)| is_number(*key))?.1;
     let digits = format!("{:032x}", number::unsigned(arena.get(number))?);
     let parts = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]];
     Some(parts.join("-"))
@@ -200,14 +154,12 @@ fn time(arena: &Arena<'_>, call: &Call) -> Option<String> {
 
 /// The bytes that a date or a time keeps itself in.
 fn state<const COUNT: usize>(arena: &Arena<'_>, id: Id) -> Option<[u8; COUNT]> {
-    let text = match arena.get(id) {
-        Node::Bytes(bytes) => return (*bytes).try_into().ok(),
-        Node::Call(call) => latin1(arena, call)?,
-        // Python 2 had no other bytes than these.
-        Node::Str(text) => text,
-        _ => return None,
+    let bytes = match arena.str(id) {
+        // Python 2 had no other bytes than its strings, and some happen to be UTF-8.
+        Some(text) => Bytes { raw: text.as_bytes(), latin1: "", is_bytearray: false },
+        None => Bytes::of(arena, id)?,
     };
-    let bytes: Vec<u8> = latin1_bytes(text).take(COUNT + 1).collect();
+    let bytes: Vec<u8> = bytes.iter().take(COUNT + 1).collect();
     bytes.try_into().ok()
 }
 

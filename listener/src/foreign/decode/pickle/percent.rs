@@ -4,8 +4,7 @@
 //! them apart. Where Python would have failed, or where the result would be too long, there is
 //! no result, and the message stays as it was.
 
-use std::collections::HashMap;
-
+use super::fields::Fields;
 use super::limits::CONVERSION_WIDTH;
 use super::node::{Arena, Id, Node};
 use super::number;
@@ -19,34 +18,23 @@ pub(super) fn join(
     limit: usize,
     shown: &mut Budget,
 ) -> Option<String> {
-    let mut names = HashMap::new();
     let single = [arguments];
-    let positional = match arena.get(arguments) {
-        Node::Tuple(items) => items.as_slice(),
-        Node::Dict(pairs) => {
-            let named = |&(key, value): &(Id, Id)| Some((arena.str(key)?.as_ref(), value));
-            names.extend(pairs.iter().filter_map(named));
-            &single
-        }
-        _ => &single,
+    let (positional, names) = match arena.get(arguments) {
+        Node::Tuple(items) => (items.as_slice(), None),
+        Node::Dict(pairs) => (single.as_slice(), Some(Fields::new(arena, pairs))),
+        _ => (single.as_slice(), None),
     };
-    let is_mapping = matches!(arena.get(arguments), Node::Dict(_));
-    let mut join = Join {
-        arena,
-        names: is_mapping.then_some(names),
-        positional: positional.iter(),
-        limit,
-        out: String::new(),
-        shown,
-    };
-    join.run(message)?;
     // An argument too many is an error in Python, but a dictionary need not be used up.
+    let is_mapping = names.is_some();
+    let mut join =
+        Join { arena, names, positional: positional.iter(), limit, out: String::new(), shown };
+    join.run(message)?;
     (is_mapping || join.positional.next().is_none()).then_some(join.out)
 }
 
 struct Join<'n, 'a> {
     arena: &'n Arena<'a>,
-    names: Option<HashMap<&'n str, Id>>,
+    names: Option<Fields<'n>>,
     positional: std::slice::Iter<'n, Id>,
     limit: usize,
     out: String,
@@ -74,7 +62,7 @@ impl Join<'_, '_> {
             let mut value = None;
             if let Some(named) = rest.strip_prefix('(') {
                 let (name, behind) = named.split_once(')')?;
-                value = Some(*self.names.as_ref()?.get(name)?);
+                value = Some(self.names.as_ref()?.get(name)?);
                 rest = behind;
             }
             let spec = self.spec(&mut rest)?;
@@ -188,7 +176,9 @@ impl Join<'_, '_> {
             'f' | 'F' | 'e' | 'E' | 'g' | 'G' => {
                 let value = match node {
                     Node::Float(value) => *value,
-                    node => number::decimal(node)?.parse().ok()?,
+                    // Not from the decimal digits: an integer of a kilobyte costs too much for
+                    // the six letters of its `%e`.
+                    node => number::integer(node)? as f64,
                 };
                 let digits = float(value.abs(), letter.to_ascii_lowercase(), spec)?;
                 let upper = letter.is_ascii_uppercase();

@@ -5,6 +5,7 @@
 //! where either ended. Every value that is looked at costs at least one byte of the budget, so
 //! that values that write nothing take no time for free.
 
+use super::bytes::Bytes;
 use super::limits::{ALWAYS_BYTES, SHOWN_BYTES, SHOWN_DEPTH, SHOWN_PER_BYTE};
 use super::node::{Arena, Call, Id, Node};
 use super::number;
@@ -63,6 +64,9 @@ impl<'n, 'a> Shower<'n, 'a> {
         }
         self.left -= 1;
         let arena = self.arena;
+        if let Some(bytes) = Bytes::of(arena, id) {
+            return self.bytes(&bytes);
+        }
         match arena.get(id) {
             Node::None => self.push("None"),
             Node::Bool(value) => self.push(if *value { "True" } else { "False" }),
@@ -71,12 +75,6 @@ impl<'n, 'a> Shower<'n, 'a> {
             }
             Node::Float(value) => self.push(&number::float(*value)),
             Node::Str(text) => self.quote(text),
-            Node::Bytes(bytes) => self.bytes(bytes.iter().copied()),
-            Node::Bytearray(bytes) => {
-                self.push("bytearray(");
-                self.bytes(bytes.iter().copied());
-                self.push(")");
-            }
             Node::Global(..) => self.name(id),
             Node::Extension(code) => self.push(&format!("<extension {code}>")),
             Node::Buffer => self.push("<buffer>"),
@@ -175,29 +173,8 @@ impl<'n, 'a> Shower<'n, 'a> {
     }
 
     /// Writes `module.Name(argument, name=argument)`.
-    fn call(&mut self, call: &Call) {
-        let arguments = self.arena.tuple(call.arguments);
-        let single = [call.arguments];
-        let mut arguments = arguments.unwrap_or(&single);
-        let mut function = call.function;
-        // These two are how `copyreg` spells a call of the class that they are given.
-        match (self.arena.global(function), arguments) {
-            (Some(("copyreg", "__newobj__")), &[class, ref rest @ ..]) => {
-                (function, arguments) = (class, rest);
-            }
-            (Some(("copyreg", "_reconstructor")), [class, base, rest @ ..]) => {
-                function = *class;
-                arguments = match rest {
-                    [Arena::NONE] => &[],
-                    // A named tuple's own items.
-                    [items] if self.arena.global(*base) == Some(("builtins", "tuple")) => {
-                        self.arena.tuple(*items).unwrap_or(rest)
-                    }
-                    _ => rest,
-                };
-            }
-            _ => {}
-        }
+    fn call(&mut self, call: &'n Call) {
+        let (function, arguments) = self.arena.constructor(call);
         self.name(function);
         self.push("(");
         let mut written = false;
@@ -256,7 +233,7 @@ impl<'n, 'a> Shower<'n, 'a> {
     }
 
     /// Writes a string in quotes.
-    pub(super) fn quote(&mut self, text: &str) {
+    fn quote(&mut self, text: &str) {
         let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
         self.push_char(quote);
         for character in text.chars() {
@@ -279,13 +256,12 @@ impl<'n, 'a> Shower<'n, 'a> {
         self.push_char(quote);
     }
 
-    /// Writes bytes in quotes.
-    pub(super) fn bytes(&mut self, bytes: impl Iterator<Item = u8> + Clone) {
-        let has = |quote| bytes.clone().any(|byte| byte == quote);
+    fn bytes(&mut self, bytes: &Bytes<'_, '_>) {
+        let has = |quote| bytes.iter().any(|byte| byte == quote);
         let quote = if has(b'\'') && !has(b'"') { '"' } else { '\'' };
-        self.push("b");
+        self.push(if bytes.is_bytearray { "bytearray(b" } else { "b" });
         self.push_char(quote);
-        for byte in bytes {
+        for byte in bytes.iter() {
             if self.full {
                 return;
             }
@@ -303,6 +279,7 @@ impl<'n, 'a> Shower<'n, 'a> {
             }
         }
         self.push_char(quote);
+        self.push(if bytes.is_bytearray { ")" } else { "" });
     }
 
     fn push_char(&mut self, character: char) {

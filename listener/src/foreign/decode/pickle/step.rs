@@ -105,10 +105,9 @@ impl<'a> Machine<'a> {
                 let text = literal::raw_unicode(line);
                 Node::Str(text.ok_or_else(|| self.malformed("an escape is wrong"))?)
             }
-            op::BINSTRING => Node::Str(literal::utf8(self.counted_signed()?)),
-            op::SHORT_BINSTRING | op::SHORT_BINUNICODE => {
-                Node::Str(literal::utf8(self.read(Input::counted_by_1)?))
-            }
+            op::BINSTRING => literal::python_2_string(self.counted_signed()?),
+            op::SHORT_BINSTRING => literal::python_2_string(self.read(Input::counted_by_1)?),
+            op::SHORT_BINUNICODE => Node::Str(literal::utf8(self.read(Input::counted_by_1)?)),
             op::BINUNICODE => Node::Str(literal::utf8(self.read(Input::counted_by_4)?)),
             op::BINUNICODE8 => Node::Str(literal::utf8(self.read(Input::counted_by_8)?)),
             op::SHORT_BINBYTES => Node::Bytes(self.read(Input::counted_by_1)?),
