@@ -1,12 +1,16 @@
 //! Foreign workers in the drain: what their threads have becomes queues and records.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use fleetlog_protocol::stamp::{self, Stamp};
 
 use super::{Drain, DrainError};
 use crate::foreign::{ForeignNumber, Kind, News};
 use crate::intake::{Token, WorkerLink};
+
+/// How soon a foreign worker is taken in again that could not be.
+const ATTACH_PAUSE: Duration = Duration::from_secs(1);
 
 impl Drain {
     /// Gives a connection to the thread of foreign clients.
@@ -17,7 +21,12 @@ impl Drain {
 
     /// Takes in what foreign clients sent until now.
     pub(super) fn hear_foreigners(&mut self) {
-        self.intake.inlet.fetch();
+        if self.attach_again.is_some_and(|again| Instant::now() < again) {
+            return;
+        }
+        for offended in self.intake.inlet.fetch() {
+            self.count_offences_by(&offended.offence, Some(offended.peer), offended.times);
+        }
         while let Some((kind, news)) = self.intake.inlet.take() {
             if let Some(news) = self.take_news(kind, news) {
                 self.intake.inlet.put_back(kind, news);
@@ -36,14 +45,14 @@ impl Drain {
                     Ok(queue) => queue,
                     Err(error) => {
                         // The folder of the checkpoint is full, perhaps only for a moment.
-                        if self.attach_failures.is_power_of_two() {
+                        if self.attach_again.is_none() {
                             tracing::warn!(pid = process.pid, %error, "a foreign worker must wait");
                         }
-                        self.attach_failures += 1;
+                        self.attach_again = Some(Instant::now() + ATTACH_PAUSE);
                         return Some(news);
                     }
                 };
-                self.attach_failures = 1;
+                self.attach_again = None;
                 self.worker_seen = true;
                 if let Some(queue) = self.queues.get_mut(queue) {
                     queue.protocol = protocol;
@@ -64,14 +73,13 @@ impl Drain {
                 }
             }
             News::Closed { uid } => self.intake.left(uid),
-            News::Offended { offence, peer } => self.count_offence_by(&offence, Some(peer)),
         }
         None
     }
 
     /// Forgets the foreign workers that ended and whose last record is in a batch.
     pub(super) fn finish_foreigners(&mut self) {
-        for number in std::mem::take(&mut self.intake.inlet.active) {
+        for number in self.intake.inlet.take_active() {
             let Some(guest) = self.intake.inlet.guest(number) else { continue };
             if !guest.feed.is_empty() {
                 self.intake.inlet.activate(number);

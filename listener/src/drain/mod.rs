@@ -110,8 +110,8 @@ pub(crate) struct Drain {
     worker_seen: bool,
     /// Every process that it was spawned for is gone.
     is_alone: bool,
-    /// How often in a row a foreign worker could not be taken in.
-    attach_failures: u64,
+    /// When a foreign worker is taken in that could not be.
+    attach_again: Option<Instant>,
     /// Who hears how this process fares, if anybody wants to.
     supervisor: Option<Supervisor>,
 }
@@ -159,7 +159,7 @@ impl Drain {
             started: Instant::now(),
             worker_seen: false,
             is_alone: false,
-            attach_failures: 1,
+            attach_again: None,
             supervisor: None,
         };
         drain.scan()?;
@@ -226,6 +226,7 @@ impl Drain {
             self.intake.segments.next_check(),
             self.scan_at,
             self.supervisor.as_ref().and_then(Supervisor::due),
+            self.attach_again,
         ];
         Ok(self.intake.wait(deadlines.into_iter().flatten().min())?)
     }
@@ -481,7 +482,7 @@ impl Drain {
             && self.active.is_empty()
             && self.queues.iter().all(|queue| queue.links == 0)
             && self.intake.segments.len() == 0
-            && self.intake.inlet.open() == 0
+            && self.intake.foreign() == 0
             && !self.intake.inlet.is_active()
             && !self.intake.has_strangers()
     }

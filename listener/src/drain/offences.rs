@@ -69,11 +69,17 @@ impl Drain {
     }
 
     pub(super) fn count_offence_by(&mut self, offence: &Offence, peer: Option<Peer>) {
+        self.count_offences_by(offence, peer, 1);
+    }
+
+    /// Counts an offence that came so many times.
+    pub(super) fn count_offences_by(&mut self, offence: &Offence, peer: Option<Peer>, times: u64) {
         let count = self.totals.offences.entry(offence.kind()).or_default();
-        *count += 1;
+        let before = *count;
+        *count += times;
         let (pid, uid) = peer.map_or((0, 0), |peer| (peer.pid, peer.uid));
         // A flood of offences must not become a flood of diagnostics: the 1st, 2nd, 4th, 8th ...
-        if count.is_power_of_two() {
+        if before.checked_ilog2() != count.checked_ilog2() {
             tracing::warn!(pid, uid, count = *count, "a client was cut off: {offence}");
         }
     }

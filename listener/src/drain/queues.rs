@@ -235,8 +235,10 @@ impl Queues {
                 && (queue.pid, queue.uid, queue.start_time, queue.position)
                     == (process.pid, process.uid, process.start_time, position)
         };
-        let known = self.list.iter().position(|queue| queue.as_ref().is_some_and(same));
-        let index = match known.filter(|_| position > 0) {
+        // Only those that an earlier listener knew have a position already.
+        let mut restored = self.list.iter().take(if position > 0 { usize::MAX } else { 0 });
+        let known = restored.position(|queue| queue.as_ref().is_some_and(same));
+        let index = match known {
             Some(index) => index,
             None => {
                 let state = QueueState {

@@ -81,7 +81,7 @@ impl Drain {
             "workers": workers,
             "sinks": sinks,
             "clients": {
-                "connections": self.intake.len(),
+                "connections": self.intake.len() + self.intake.foreign(),
                 "offences": self.totals.offences,
             },
         })

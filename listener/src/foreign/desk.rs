@@ -20,6 +20,9 @@ use crate::intake::Offence;
 /// Staged bytes that are handed over at once.
 const PARCEL: usize = 256 << 10;
 
+/// News that wait for the drain. Beyond them, processes that log for the first time are taken for one.
+const NEWS_MAX: usize = 1 << 16;
+
 /// Buckets of users that are kept. More users than that do not log to one listener; a bucket
 /// that is forgotten begins anew, full.
 const USERS_MAX: usize = 1024;
@@ -40,8 +43,6 @@ pub(super) struct Desk {
     users: HashMap<u32, Bucket>,
     scratch: Scratch,
     roll_call: Instant,
-    /// Connections that are open.
-    pub(super) open: usize,
     /// Something was left out and its report waits for room.
     owes_reports: bool,
 }
@@ -59,7 +60,7 @@ impl Desk {
             staged: Vec::new(),
             staged_bytes: 0,
             touched: Vec::new(),
-            waiting: Waiting { bytes: 0, takes: 0 },
+            waiting: Waiting { bytes: 0, news: 0, takes: 0 },
             clock: Clock::measure(),
             zone: TimeZone::system(),
             host: host.to_string_lossy().into_owned(),
@@ -67,7 +68,6 @@ impl Desk {
             users: HashMap::new(),
             scratch: Scratch::default(),
             roll_call: Instant::now() + ROLL_CALL,
-            open: 0,
             owes_reports: false,
         }
     }
@@ -97,18 +97,30 @@ impl Desk {
         // A peer outside of our pid namespace has no pid there; its own word is better than none.
         let is_claimed = peer.pid == 0;
         let pid = if is_claimed { entry.pid.unwrap_or(0) } else { peer.pid };
-        let identity = Identity { pid, uid: peer.uid, is_claimed };
+        let mut identity = Identity { pid, uid: peer.uid, is_claimed };
         let now = Instant::now();
         if let Some(index) = self.workers.find(identity, now) {
             return index;
         }
+        let is_full = self.waiting.news + self.staged.len() > NEWS_MAX;
+        if is_full {
+            // The drain takes nothing, and each newcomer costs memory. They are counted as one.
+            identity = Identity { pid: 0, uid: u32::MAX, is_claimed: true };
+            if let Some(index) = self.workers.find(identity, now) {
+                return index;
+            }
+        }
         if self.workers.is_crowded() {
             self.call_the_roll();
         }
+        let Identity { pid, uid, is_claimed } = identity;
         let mut process = match is_claimed {
-            true => Process { pid, uid: peer.uid, start_time: 0, name: "".into() },
-            false => Process::look_up(pid, peer.uid),
+            true => Process { pid, uid, start_time: 0, name: "".into() },
+            false => Process::look_up(pid, uid),
         };
+        if is_full {
+            process.name = "others".into();
+        }
         if process.name.is_empty() {
             let name = if entry.target.is_empty() { "unknown" } else { &*entry.target };
             process.name = bounded_name(name).into();
@@ -189,12 +201,13 @@ impl Desk {
 
     /// Tells the drain of a client that did something wrong.
     pub(super) fn offend(&mut self, offence: Offence, peer: Peer) {
-        self.staged.push(News::Offended { offence, peer });
+        // What it sent before stands before it.
+        self.hand_over();
+        self.outbox.offend(offence, peer);
     }
 
     /// Tells the drain of a connection that was closed.
     pub(super) fn closed(&mut self, uid: u32) {
-        self.open = self.open.saturating_sub(1);
         self.staged.push(News::Closed { uid });
     }
 
@@ -209,7 +222,7 @@ impl Desk {
             worker.waiting.1 += bytes.len();
             self.staged.push(News::Frames { worker: worker.number, bytes });
         }
-        self.waiting = self.outbox.put(&mut self.staged, self.staged_bytes, self.open);
+        self.waiting = self.outbox.put(&mut self.staged, self.staged_bytes);
         self.staged_bytes = 0;
     }
 

@@ -11,7 +11,7 @@ use fleetlog_protocol::stamp::{self, Stamp};
 
 use super::datagram::Datagrams;
 use super::desk::Desk;
-use super::outbox::{Kind, Look, News, Outbox};
+use super::outbox::{Kind, Look, News, Offended, Outbox};
 use super::service::{DatagramThread, Streams, Word};
 use super::stream::Arrival;
 use super::{Access, Process, RateLimit};
@@ -32,6 +32,7 @@ pub(crate) struct Guest {
     pub(crate) link: WorkerLink,
     /// Its process is gone, and nothing follows what its feed holds.
     pub(crate) ended: bool,
+    is_listed: bool,
 }
 
 /// What a foreign client may do.
@@ -57,7 +58,6 @@ struct Side {
     words: Sender<Word>,
     thread: Option<JoinHandle<()>>,
     look: Look,
-    open: usize,
 }
 
 #[derive(Debug)]
@@ -115,13 +115,12 @@ impl Inlet {
         thread: JoinHandle<()>,
     ) {
         let look = Look::default();
-        self.sides.push(Side { kind, outbox, words, thread: Some(thread), look, open: 0 });
+        self.sides.push(Side { kind, outbox, words, thread: Some(thread), look });
     }
 
     /// Gives a connection to the thread of streams.
     pub(crate) fn welcome(&mut self, arrival: Arrival) {
-        if let Some(streams) = self.sides.iter_mut().find(|side| side.kind == Kind::Stream) {
-            streams.open += 1;
+        if let Some(streams) = self.sides.iter().find(|side| side.kind == Kind::Stream) {
             streams.tell(Word::Arrived(Box::new(arrival)));
         }
     }
@@ -143,13 +142,8 @@ impl Inlet {
             })
     }
 
-    /// Connections that are open.
-    pub(crate) fn open(&self) -> usize {
-        self.sides.iter().map(|side| side.open).sum()
-    }
-
     /// Whether something waits that can be used.
-    pub(crate) fn is_active(&self) -> bool {
+    pub(crate) const fn is_active(&self) -> bool {
         !self.active.is_empty()
     }
 
@@ -163,22 +157,25 @@ impl Inlet {
         self.backlog.push_front((kind, news));
     }
 
-    /// Fetches what the threads have, unless some of it waits still.
-    pub(crate) fn fetch(&mut self) {
+    /// Fetches what the threads have, unless some of it waits still. Returns the offences of their
+    /// clients.
+    pub(crate) fn fetch(&mut self) -> Vec<Offended> {
+        let mut offended = Vec::new();
         if !self.backlog.is_empty() {
-            return;
+            return offended;
         }
         for side in &mut self.sides {
             let taken = side.outbox.take();
             side.look = taken.look;
-            side.open = taken.open;
+            offended.extend(taken.offended);
             self.backlog.extend(taken.news.into_iter().map(|news| (side.kind, news)));
         }
+        offended
     }
 
     /// Takes a worker in.
     pub(crate) fn begin(&mut self, number: ForeignNumber, link: WorkerLink) {
-        let guest = Guest { feed: Feed::default(), link, ended: false };
+        let guest = Guest { feed: Feed::default(), link, ended: false, is_listed: false };
         self.guests.insert(number, guest);
     }
 
@@ -188,15 +185,31 @@ impl Inlet {
 
     /// The guest has something to say.
     pub(crate) fn activate(&mut self, number: ForeignNumber) {
-        if !self.active.contains(&number) {
+        if let Some(guest) = self.guests.get_mut(&number)
+            && !std::mem::replace(&mut guest.is_listed, true)
+        {
             self.active.push(number);
         }
     }
 
+    /// Those who have something to say, who are then not listed any more.
+    pub(crate) fn take_active(&mut self) -> Vec<ForeignNumber> {
+        let active = std::mem::take(&mut self.active);
+        for number in &active {
+            if let Some(guest) = self.guests.get_mut(number) {
+                guest.is_listed = false;
+            }
+        }
+        active
+    }
+
     /// Forgets a worker.
     pub(crate) fn remove(&mut self, number: ForeignNumber) -> Option<Guest> {
-        self.active.retain(|active| *active != number);
-        self.guests.remove(&number)
+        let guest = self.guests.remove(&number)?;
+        if guest.is_listed {
+            self.active.retain(|active| *active != number);
+        }
+        Some(guest)
     }
 
     /// Hears nobody any more. What was sent until now is taken by the next [`fetch`](Self::fetch).

@@ -1,8 +1,10 @@
 //! The outbox: what a foreign thread has for the drain, until the drain takes it.
 //!
 //! It never waits for its other side: the drain takes all that is there, the foreign thread looks
-//! at how much waits before it adds more ([`super::pressure`]).
+//! at how much waits before it adds more ([`super::pressure`]). Offences are counted here, so that
+//! whoever goes on offending while the drain is paused takes no memory.
 
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use fleetlog_protocol::stamp::Stamp;
@@ -32,9 +34,19 @@ pub(crate) enum News {
     Ended { worker: u64 },
     /// A connection of this user was closed.
     Closed { uid: u32 },
-    /// A client did something wrong.
-    Offended { offence: Offence, peer: Peer },
 }
+
+/// How often a client did something wrong of one kind, the first time in full.
+#[derive(Debug)]
+pub(crate) struct Offended {
+    pub(crate) offence: Offence,
+    pub(crate) peer: Peer,
+    pub(crate) times: u64,
+}
+
+/// Offenders that are told apart between two takes; the others are counted with the first of their
+/// kind.
+const OFFENDERS_MAX: usize = 256;
 
 /// A look around: everything that was sent before it began is in the outbox, and no stamp in there
 /// is later than its end.
@@ -55,13 +67,23 @@ impl Look {
 struct Held {
     news: Vec<News>,
     bytes: usize,
+    /// By kind and pid.
+    offended: HashMap<(&'static str, u32), Offended>,
     /// How often everything was taken.
     takes: u64,
     look: Look,
-    /// Connections that are open.
-    open: usize,
     /// The foreign thread waits until something is taken.
     wants_room: bool,
+}
+
+impl Held {
+    fn is_empty(&self) -> bool {
+        self.news.is_empty() && self.offended.is_empty()
+    }
+
+    const fn waiting(&self) -> Waiting {
+        Waiting { bytes: self.bytes, news: self.news.len(), takes: self.takes }
+    }
 }
 
 #[derive(Debug)]
@@ -76,6 +98,7 @@ pub(super) struct Outbox {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Waiting {
     pub(super) bytes: usize,
+    pub(super) news: usize,
     pub(super) takes: u64,
 }
 
@@ -83,8 +106,8 @@ pub(super) struct Waiting {
 #[derive(Debug)]
 pub(super) struct Taken {
     pub(super) news: Vec<News>,
+    pub(super) offended: Vec<Offended>,
     pub(super) look: Look,
-    pub(super) open: usize,
 }
 
 impl Outbox {
@@ -94,18 +117,34 @@ impl Outbox {
     }
 
     /// Adds what was staged, and wakes the drain if it does not know yet that something waits.
-    pub(super) fn put(&self, staged: &mut Vec<News>, bytes: usize, open: usize) -> Waiting {
+    pub(super) fn put(&self, staged: &mut Vec<News>, bytes: usize) -> Waiting {
         let mut held = self.lock();
-        let is_first = held.news.is_empty() && !staged.is_empty();
+        let is_first = held.is_empty() && !staged.is_empty();
         held.news.append(staged);
         held.bytes += bytes;
-        held.open = open;
-        let waiting = Waiting { bytes: held.bytes, takes: held.takes };
+        let waiting = held.waiting();
         drop(held);
         if is_first {
             self.drain.ring();
         }
         waiting
+    }
+
+    /// Counts what a client did wrong, and wakes the drain like [`put`](Self::put).
+    pub(super) fn offend(&self, offence: Offence, peer: Peer) {
+        let mut held = self.lock();
+        let is_first = held.is_empty();
+        let mut offender = (offence.kind(), peer.pid);
+        if held.offended.len() >= OFFENDERS_MAX && !held.offended.contains_key(&offender) {
+            // Kinds are few, so that this ends.
+            offender.1 = 0;
+        }
+        let new = || Offended { offence, peer, times: 0 };
+        held.offended.entry(offender).or_insert_with(new).times += 1;
+        drop(held);
+        if is_first {
+            self.drain.ring();
+        }
     }
 
     /// Tells the drain that it was looked around, because it asked.
@@ -118,17 +157,18 @@ impl Outbox {
     pub(super) fn want_room(&self) -> Waiting {
         let mut held = self.lock();
         held.wants_room = true;
-        Waiting { bytes: held.bytes, takes: held.takes }
+        held.waiting()
     }
 
     /// Takes everything.
     pub(super) fn take(&self) -> Taken {
         let mut held = self.lock();
         let news = std::mem::take(&mut held.news);
+        let offended = held.offended.drain().map(|(_, offended)| offended).collect();
         held.bytes = 0;
         held.takes += 1;
         let wants_room = std::mem::take(&mut held.wants_room);
-        let taken = Taken { news, look: held.look, open: held.open };
+        let taken = Taken { news, offended, look: held.look };
         drop(held);
         if wants_room {
             self.ring();

@@ -172,7 +172,6 @@ impl Streams {
         self.last_token += 1;
         let token = self.last_token;
         let mut stream = Stream::new(arrival);
-        self.post.desk.open += 1;
         let watched = self.post.epoll.add(&stream, EpollEvent::new(EpollFlags::EPOLLIN, token));
         let used = stream.use_up(&mut self.post.desk);
         self.held += stream.held();

@@ -42,6 +42,7 @@ pub(super) struct Worker {
     /// Connections that speak for it.
     pub(super) links: usize,
     pub(super) last_stamp: Stamp,
+    identity: Identity,
     seen: Instant,
     checked: Instant,
 }
@@ -115,6 +116,7 @@ impl Workers {
             bucket,
             links: 0,
             last_stamp: 0,
+            identity,
             seen: now,
             checked: now,
         };
@@ -159,7 +161,10 @@ impl Workers {
     /// Forgets a worker. Returns it with what it had not sent.
     pub(super) fn remove(&mut self, index: usize) -> Option<Worker> {
         let worker = self.list.get_mut(index)?.take()?;
-        self.known.retain(|_, known| *known != index);
+        // Another process of its pid may be known by now.
+        if self.known.get(&worker.identity) == Some(&index) {
+            self.known.remove(&worker.identity);
+        }
         self.free.push(index);
         Some(worker)
     }

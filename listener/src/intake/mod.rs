@@ -163,7 +163,11 @@ impl Intake {
 
     /// Sleeps until somebody has something to say, or until `deadline`.
     pub(crate) fn wait(&self, deadline: Option<Instant>) -> io::Result<()> {
-        let strangers = (!self.strangers.is_empty()).then_some(self.strangers_check);
+        let is_late = |token: &Token| {
+            let connection = self.connections.get(*token).and_then(Option::as_ref);
+            connection.is_some_and(|connection| !connection.is_silent())
+        };
+        let strangers = self.strangers.iter().any(is_late).then_some(self.strangers_check);
         let deadlines = [deadline, strangers, self.accept_again];
         let timeout =
             deadlines.into_iter().flatten().min().map_or(EpollTimeout::NONE, |deadline| {
@@ -373,6 +377,11 @@ impl Intake {
             let both = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT;
             set_interest(&self.epoll, connection, token, both);
         }
+    }
+
+    /// Foreign connections whose end was not heard of.
+    pub(crate) const fn foreign(&self) -> usize {
+        self.foreign
     }
 
     /// Whether somebody has not said yet who it is.
