@@ -4,7 +4,8 @@ use crate::peer::Peer;
 
 pub(crate) const HELP: &str = "\
 usage: bench [--quick] [--workers N] [--records N] [--rounds N] [--bursts N] [--only PEER]...
-             [--births] [--growth] [--isolation] [--packing] [--memory] [--all]
+             [--births] [--growth] [--isolation] [--packing] [--protocols] [--memory]
+             [--all]
              [--no-main] [--processes N] [--fleet N]
   --quick        a few seconds: shows that the program works, its figures mean nothing
   --workers N    forked processes (4)
@@ -18,8 +19,9 @@ more tables, of append and fleetlog or of fleetlog alone:
   --growth       a few busy threads beside thousands that logged once and stay
   --isolation    single calls beside a worker that logs as fast as it can
   --packing      single calls while an old file of 1 GB is compressed
+  --protocols    what foreign clients send, taken by fleetlog and by rsyslog
   --memory       the listener's memory and the lanes' files
-  --all          these five
+  --all          these six
   --no-main      leaves the tables of throughput and of single calls out
   --processes N  processes of a trial of births (2000)
   --fleet N      workers of the large fleet whose memory is looked at (500)";
@@ -31,12 +33,13 @@ pub(crate) enum Extra {
     Growth,
     Isolation,
     Packing,
+    Protocols,
     Memory,
 }
 
 impl Extra {
-    const ALL: [Self; 5] =
-        [Self::Births, Self::Growth, Self::Isolation, Self::Packing, Self::Memory];
+    const ALL: [Self; 6] =
+        [Self::Births, Self::Growth, Self::Isolation, Self::Packing, Self::Protocols, Self::Memory];
 }
 
 /// What is measured.
@@ -77,6 +80,7 @@ impl Options {
                 "--growth" => options.extras.push(Extra::Growth),
                 "--isolation" => options.extras.push(Extra::Isolation),
                 "--packing" => options.extras.push(Extra::Packing),
+                "--protocols" => options.extras.push(Extra::Protocols),
                 "--memory" => options.extras.push(Extra::Memory),
                 "--all" => options.extras.extend(Extra::ALL),
                 "--workers" => options.workers = number(word, words.next(), 1)?,

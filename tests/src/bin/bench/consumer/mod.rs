@@ -20,6 +20,7 @@ use nix::unistd::Pid;
 use crate::peer::Peer;
 use crate::place::Place;
 use crate::pool::wait_for;
+pub(crate) use rsyslog::Input;
 use rsyslog::Rsyslog;
 use s6_log::S6Log;
 
@@ -48,10 +49,20 @@ impl Consumer {
     pub(crate) fn start(peer: Peer, place: &Place, keeping: &Keeping) -> io::Result<Self> {
         Ok(match peer {
             Peer::Append | Peer::Appender | Peer::Floor => Self::Nobody,
-            Peer::Rsyslog => Self::Rsyslog(Rsyslog::start(place)?),
+            Peer::Rsyslog => Self::rsyslog(place, Input::Datagrams)?,
             Peer::S6Log => Self::S6Log(S6Log::start(place)?),
             Peer::Socket | Peer::Lanes => Self::Listener(spawn_listener(place, keeping)?),
         })
+    }
+
+    /// fleetlog's listener, with one file that is never rotated.
+    pub(crate) fn fleetlog(place: &Place) -> io::Result<Self> {
+        Ok(Self::Listener(spawn_listener(place, &Keeping::forever())?))
+    }
+
+    /// rsyslog on a socket of this kind.
+    pub(crate) fn rsyslog(place: &Place, input: Input) -> io::Result<Self> {
+        Ok(Self::Rsyslog(Rsyslog::start(place, input)?))
     }
 
     /// The writing end of the pipe to s6-log.

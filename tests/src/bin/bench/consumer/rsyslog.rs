@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -20,24 +20,35 @@ const STANDSTILL: Duration = Duration::from_secs(10);
 
 const BUFFER: usize = 1 << 20;
 
+/// What kind of socket it reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Input {
+    Datagrams,
+    Stream,
+}
+
 #[derive(Debug)]
 pub(crate) struct Rsyslog {
     program: Program,
 }
 
 impl Rsyslog {
-    pub(super) fn start(place: &Place) -> io::Result<Self> {
+    pub(super) fn start(place: &Place, input: Input) -> io::Result<Self> {
         let config = place.beside_the_log("rsyslog.conf");
-        std::fs::write(&config, configuration(&place.socket(), &place.file()))?;
+        std::fs::write(&config, configuration(&place.socket(), &place.file(), input))?;
         let mut program = Program::start(program::RSYSLOG, place, |command| {
             command.arg("-n").arg("-iNONE").arg("-f").arg(&config);
         })?;
         let probe = UnixDatagram::unbound()?;
+        let connects = || match input {
+            Input::Datagrams => probe.connect(place.socket()).is_ok(),
+            Input::Stream => UnixStream::connect(place.socket()).is_ok(),
+        };
         let ready = program::until(START, || {
             if !program.is_running()? {
                 return Err(program.failed("ended at its start"));
             }
-            Ok(probe.connect(place.socket()).is_ok())
+            Ok(connects())
         })?;
         if ready { Ok(Self { program }) } else { Err(program.failed("did not start")) }
     }
@@ -68,8 +79,18 @@ impl Rsyslog {
 }
 
 /// One socket, one queue, one file, and the sender's text as it came.
-fn configuration(socket: &Path, file: &Path) -> String {
+fn configuration(socket: &Path, file: &Path, input: Input) -> String {
     let (socket, file) = (socket.display(), file.display());
+    let input = match input {
+        Input::Datagrams => format!(
+            r#"input(type="imuxsock" Socket="{socket}" CreatePath="on" RateLimit.Interval="0"
+      FlowControl="on" ruleset="bench")"#
+        ),
+        Input::Stream => format!(
+            r#"module(load="imptcp")
+input(type="imptcp" Path="{socket}" RateLimit.Interval="0" ruleset="bench")"#
+        ),
+    };
     format!(
         r#"global(processInternalMessages="off")
 module(load="imuxsock" SysSock.Use="off")
@@ -77,8 +98,7 @@ main_queue(queue.type="FixedArray" queue.size="100000" queue.dequeueBatchSize="1
            queue.timeoutEnqueue="600000" queue.timeoutShutdown="600000")
 template(name="raw" type="string" string="%rawmsg-after-pri%\n")
 ruleset(name="bench") {{ action(type="omfile" file="{file}" template="raw") }}
-input(type="imuxsock" Socket="{socket}" CreatePath="on" RateLimit.Interval="0" FlowControl="on"
-      ruleset="bench")
+{input}
 "#
     )
 }

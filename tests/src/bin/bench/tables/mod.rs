@@ -6,6 +6,7 @@ mod growth;
 mod isolation;
 mod memory;
 mod packing;
+mod protocols;
 mod row;
 mod throughput;
 
@@ -19,6 +20,7 @@ use growth::Growth;
 use isolation::Isolation;
 use memory::Memory;
 use packing::Packing;
+use protocols::Protocols;
 pub(crate) use row::Spread;
 use row::{Row, heading, share};
 use throughput::Throughput;
@@ -55,6 +57,9 @@ pub(crate) fn of(options: &Options) -> Vec<Box<dyn Table>> {
     }
     if options.wants(Extra::Packing) {
         tables.push(Box::new(Packing::new(options)));
+    }
+    if options.wants(Extra::Protocols) {
+        tables.push(Box::new(Protocols::new(options)));
     }
     if options.wants(Extra::Memory) {
         tables.push(Box::new(Memory::new(options)));
