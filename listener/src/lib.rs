@@ -31,7 +31,12 @@ pub mod config;
 mod disk;
 mod drain;
 mod faults;
+#[cfg(not(feature = "fuzzing"))]
 mod foreign;
+/// Its decoders are called by the fuzzers.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod foreign;
 pub mod format;
 mod intake;
 mod listener;

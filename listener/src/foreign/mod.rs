@@ -19,6 +19,8 @@ mod access;
 mod datagram;
 mod desk;
 mod framing;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod inlet;
 mod outbox;
 mod place;
