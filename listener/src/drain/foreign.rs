@@ -12,6 +12,9 @@ use crate::intake::{Token, WorkerLink};
 /// How soon a foreign worker is taken in again that could not be.
 const ATTACH_PAUSE: Duration = Duration::from_secs(1);
 
+/// How often the drain looks whether the foreign threads have ended, when they do not ring.
+const GLANCE: Duration = Duration::from_millis(5);
+
 impl Drain {
     /// Gives a connection to the thread of foreign clients.
     pub(super) fn hand_over(&mut self, token: Token) {
@@ -112,6 +115,11 @@ impl Drain {
     /// that nobody listens. They keep nothing for the next listener.
     pub(super) fn take_leave_of_foreigners(&mut self) -> Result<(), DrainError> {
         self.intake.inlet.end();
+        while !self.intake.inlet.has_ended() {
+            self.round(stamp::now())?;
+            self.wake.wait_until(Instant::now() + GLANCE);
+        }
+        self.intake.inlet.join();
         self.round(stamp::now())
     }
 }

@@ -242,6 +242,7 @@ impl Drain {
         self.clock.refresh();
         let (mut ready, mut refused) = (Vec::new(), Vec::new());
         let paused = self.trouble.is_some();
+        let mut look = false;
         let woken =
             self.intake.collect(&self.ownership.socket, paused, &mut ready, &mut refused)?;
         if woken.by_wake {
@@ -250,9 +251,7 @@ impl Drain {
             if wishes.stop {
                 self.say_stopping();
             }
-            if self.requests.signal(wishes) {
-                self.intake.inlet.ask_to_look();
-            }
+            look |= self.requests.signal(wishes);
         }
         for offence in refused {
             self.count_offence(&offence, None);
@@ -260,7 +259,7 @@ impl Drain {
             self.expect_scan();
         }
         for token in ready {
-            self.introduce(token);
+            look |= self.introduce(token);
             self.hear_bell(token);
             if let Some(connection) = self.intake.get(token)
                 && !std::mem::replace(&mut connection.listed, true)
@@ -270,6 +269,10 @@ impl Drain {
         }
         for token in self.intake.overdue() {
             self.offend(token, &Offence::SilentHandshake);
+        }
+        if look {
+            // Behind all that were handed over: what they had sent was sent before.
+            self.intake.inlet.ask_to_look();
         }
         if !paused {
             self.look_at_lanes();
@@ -303,20 +306,22 @@ impl Drain {
         self.sinks.sync_if_due()
     }
 
-    /// Lets a connection say who it is.
-    fn introduce(&mut self, token: Token) {
-        let Some(connection) = self.intake.get(token) else { return };
+    /// Lets a connection say who it is. Returns whether it is a command, for which everything that
+    /// was sent before must be looked at.
+    fn introduce(&mut self, token: Token) -> bool {
+        let Some(connection) = self.intake.get(token) else { return false };
         if !matches!(connection.role, Role::Unknown) {
-            return;
+            return false;
         }
         let introduction = match connection.introduction() {
             Ok(Some(introduction)) => introduction,
-            Ok(None) => return,
+            Ok(None) => return false,
             Err(offence) => {
                 self.offend(token, &offence);
-                return;
+                return false;
             }
         };
+        let is_command = matches!(introduction, Introduction::Command(_));
         let peer = connection.peer;
         match introduction {
             Introduction::Lanes { pid, segment } => self.take_in_segment(token, peer, pid, segment),
@@ -338,10 +343,10 @@ impl Drain {
                 connection.role = Role::Command;
                 self.intake.introduced(token);
                 self.requests.add(token, request);
-                self.intake.inlet.ask_to_look();
             }
             Introduction::Foreign => self.hand_over(token),
         }
+        is_command
     }
 
     fn welcome(&mut self, token: Token, index: QueueIndex, first_seq: u64, name: &str) {

@@ -73,9 +73,8 @@ impl Desk {
     }
 
     /// Measures the clock anew; once in a while is enough.
-    pub(super) fn begin(&mut self) -> Stamp {
+    pub(super) fn begin(&mut self) {
         self.clock = Clock::measure();
-        stamp::now()
     }
 
     pub(super) const fn clock(&self) -> Clock {
@@ -243,8 +242,8 @@ impl Desk {
     }
 
     /// When the desk has something to do of its own.
-    pub(super) const fn due(&self) -> Instant {
-        self.roll_call
+    pub(super) fn due(&self) -> Option<Instant> {
+        (!self.workers.is_empty()).then_some(self.roll_call)
     }
 
     /// Whether reports of what was left out wait for room.

@@ -212,11 +212,21 @@ impl Inlet {
         Some(guest)
     }
 
-    /// Hears nobody any more. What was sent until now is taken by the next [`fetch`](Self::fetch).
-    pub(crate) fn end(&mut self) {
+    /// Tells the threads to hear nobody any more. They end when what was sent until now is in their
+    /// outboxes, and need those to be [fetched](Self::fetch) meanwhile.
+    pub(crate) fn end(&self) {
         for side in &self.sides {
             side.tell(Word::End);
         }
+    }
+
+    /// Whether all threads have ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.sides.iter().all(Side::is_gone)
+    }
+
+    /// Waits for threads that [have ended](Self::has_ended).
+    pub(crate) fn join(&mut self) {
         for side in &mut self.sides {
             if let Some(thread) = side.thread.take()
                 && thread.join().is_err()

@@ -30,6 +30,9 @@ const UNFINISHED_MAX: usize = 64 << 20;
 /// Datagrams that are received before the drain hears of them.
 const DATAGRAMS_AT_ONCE: usize = 512;
 
+/// More datagrams than the kernel's queue holds anywhere: those that were sent before a look.
+const DATAGRAMS_OF_A_LOOK: usize = 1 << 16;
+
 /// Streams that are looked at in one go.
 const EVENTS: usize = 256;
 
@@ -66,10 +69,10 @@ impl Post {
         Ok(Self { epoll, words, outbox, desk })
     }
 
-    fn wait(&self, events: &mut [EpollEvent], at_most: Option<Duration>) -> usize {
-        let due = self.desk.due().saturating_duration_since(Instant::now());
+    fn wait(&self, events: &mut [EpollEvent]) -> usize {
+        let due = self.desk.due().map(|due| due.saturating_duration_since(Instant::now()));
         let reports = self.desk.owes_reports().then_some(REPORTS);
-        let timeout = [Some(due), reports, at_most].into_iter().flatten().min();
+        let timeout = [due, reports].into_iter().flatten().min();
         let timeout = timeout.map_or(EpollTimeout::NONE, |timeout| {
             EpollTimeout::try_from(timeout + Duration::from_millis(1)).unwrap_or(EpollTimeout::MAX)
         });
@@ -100,6 +103,8 @@ pub(super) struct Streams {
     block: Vec<u8>,
     patience: Patience,
     held: usize,
+    /// The bell rang while room was awaited: the drain may have said something.
+    rang: bool,
 }
 
 impl Streams {
@@ -111,6 +116,7 @@ impl Streams {
             block: vec![0; BLOCK],
             patience: Patience::default(),
             held: 0,
+            rang: false,
         })
     }
 
@@ -118,21 +124,23 @@ impl Streams {
     pub(super) fn run(mut self) {
         let mut events = vec![EpollEvent::empty(); EVENTS];
         loop {
-            let patience = self.patience.left(self.post.desk.waiting(), Instant::now());
-            let count = if let Some(left) = patience {
-                self.wait_for_room(left)
-            } else {
-                self.post.wait(&mut events, None)
+            let count = match self.patience.left(self.post.desk.waiting(), Instant::now()) {
+                _ if std::mem::take(&mut self.rang) => 0,
+                Some(left) => {
+                    self.wait_for_room(left);
+                    0
+                }
+                None => self.post.wait(&mut events),
             };
-            let began = self.post.desk.begin();
+            self.post.desk.begin();
             let mut look = None;
             if self.heed(&mut look) {
-                self.farewell(began);
+                self.farewell();
                 return;
             }
             if look.is_some() {
                 // What they say now was not there when the events were asked for.
-                self.look_around(&mut events);
+                self.look_around();
             } else {
                 self.serve(&events[..count]);
             }
@@ -145,13 +153,13 @@ impl Streams {
     }
 
     /// Waits until the drain has taken something, or says something.
-    fn wait_for_room(&mut self, at_most: Duration) -> usize {
+    fn wait_for_room(&mut self, at_most: Duration) {
+        self.post.desk.hand_over();
         self.post.desk.want_room();
         let bell =
             nix::poll::PollFd::new(self.post.outbox.bell.as_fd(), nix::poll::PollFlags::POLLIN);
         let timeout = nix::poll::PollTimeout::try_from(at_most + Duration::from_millis(1));
         let _ = nix::poll::poll(&mut [bell], timeout.unwrap_or(nix::poll::PollTimeout::MAX));
-        0
     }
 
     /// Hears what the drain says; returns whether it is the end. `look` becomes the time before
@@ -187,35 +195,44 @@ impl Streams {
         }
     }
 
-    /// Serves everybody who has said something until now, each once.
-    fn look_around(&mut self, events: &mut [EpollEvent]) {
-        // The kernel rotates what is ready, so that everybody is among as many as there are.
-        let rounds = self.streams.len().div_ceil(EVENTS) + 1;
-        for _ in 0..rounds {
-            let count = self.post.ready_now(events);
-            if count == 0 {
-                return;
-            }
-            self.serve(&events[..count]);
+    /// Serves everybody who has said something until now, each once, and waits for room in between.
+    fn look_around(&mut self) {
+        let mut events = vec![EpollEvent::empty(); self.streams.len() + 1];
+        let count = self.post.ready_now(&mut events);
+        for event in &events[..count] {
+            self.await_room();
+            self.serve_one(event.data());
+        }
+    }
+
+    /// Waits until there is room, as long as patience lasts. What the drain says meanwhile is heard
+    /// behind it.
+    fn await_room(&mut self) {
+        while let Some(left) = self.patience.left(self.post.desk.waiting(), Instant::now()) {
+            self.wait_for_room(left);
+            self.rang |= self.post.outbox.bell.read().is_ok();
         }
     }
 
     fn serve(&mut self, events: &[EpollEvent]) {
         for event in events {
-            let token = event.data();
-            let Some(stream) = self.streams.get_mut(&token) else { continue };
-            let before = stream.held();
-            let received = stream.receive(TURN, &mut self.block, &mut self.post.desk);
-            self.held = self.held.saturating_sub(before) + stream.held();
-            match received {
-                Ok(true) => {}
-                Ok(false) => self.close(token),
-                Err(offence) => self.cut_off(token, offence),
-            }
+            self.serve_one(event.data());
             if self.patience.left(self.post.desk.waiting(), Instant::now()).is_some() {
                 // The others are still ready when there is room again.
                 break;
             }
+        }
+    }
+
+    fn serve_one(&mut self, token: u64) {
+        let Some(stream) = self.streams.get_mut(&token) else { return };
+        let before = stream.held();
+        let received = stream.receive(TURN, &mut self.block, &mut self.post.desk);
+        self.held = self.held.saturating_sub(before) + stream.held();
+        match received {
+            Ok(true) => {}
+            Ok(false) => self.close(token),
+            Err(offence) => self.cut_off(token, offence),
         }
         while self.held > UNFINISHED_MAX
             && let Some(token) = self.hoarder()
@@ -250,25 +267,27 @@ impl Streams {
 
     /// The end: what was sent until now is logged, and what is sent from now on fails, so that its
     /// sender knows.
-    fn farewell(mut self, began: Stamp) {
+    fn farewell(mut self) {
         for stream in self.streams.values() {
             stream.shut();
         }
-        for stream in self.streams.values_mut() {
-            let offence = loop {
+        for token in self.streams.keys().copied().collect::<Vec<_>>() {
+            loop {
+                self.await_room();
+                let Some(stream) = self.streams.get_mut(&token) else { break };
                 match stream.receive(TURN, &mut self.block, &mut self.post.desk) {
                     Ok(true) => {}
                     // What does not end here was not sent in whole, and its sender's call fails.
-                    Ok(false) | Err(Offence::Torn) => break None,
-                    Err(offence) => break Some(offence),
+                    Ok(false) | Err(Offence::Torn) => break,
+                    Err(offence) => {
+                        self.cut_off(token, offence);
+                        break;
+                    }
                 }
-            };
-            if let Some(offence) = offence {
-                self.post.desk.offend(offence, stream.peer());
             }
         }
         self.post.desk.report_all();
-        self.post.desk.looked(began);
+        self.post.desk.hand_over();
     }
 }
 
@@ -295,33 +314,32 @@ impl DatagramThread {
     pub(super) fn run(mut self) {
         let mut events = [EpollEvent::empty(); 2];
         loop {
-            self.post.wait(&mut events, None);
-            let began = self.post.desk.begin();
+            self.post.wait(&mut events);
+            self.post.desk.begin();
             let _ = self.post.outbox.bell.read();
             let (mut look, mut ends) = (None, false);
-            loop {
+            while !ends {
                 match self.post.words.try_recv() {
                     Ok(Word::Look) => look = Some(stamp::now()),
                     Ok(Word::Arrived(_)) => {}
                     Ok(Word::End) | Err(TryRecvError::Disconnected) => ends = true,
                     Err(TryRecvError::Empty) => break,
                 }
-                if ends {
+            }
+            if ends {
+                self.datagrams.shut();
+            }
+            let at_once =
+                if ends || look.is_some() { DATAGRAMS_OF_A_LOOK } else { DATAGRAMS_AT_ONCE };
+            for _ in 0..at_once {
+                if !self.datagrams.receive(&mut self.post.desk) {
                     break;
                 }
             }
             if ends {
-                self.datagrams.shut();
-                while self.datagrams.receive(&mut self.post.desk) {}
                 self.post.desk.report_all();
-                self.post.desk.looked(began);
+                self.post.desk.hand_over();
                 return;
-            }
-            // The kernel's queue holds far fewer, so that all that were there are among them.
-            for _ in 0..DATAGRAMS_AT_ONCE {
-                if !self.datagrams.receive(&mut self.post.desk) {
-                    break;
-                }
             }
             self.post.desk.tend();
             match look {

@@ -133,8 +133,12 @@ impl Workers {
         self.list.get_mut(index)?.as_mut()
     }
 
-    pub(super) fn is_crowded(&self) -> bool {
-        self.known.len() >= WORKERS_MAX
+    pub(super) const fn is_empty(&self) -> bool {
+        self.list.len() == self.free.len()
+    }
+
+    pub(super) const fn is_crowded(&self) -> bool {
+        self.list.len() - self.free.len() >= WORKERS_MAX
     }
 
     /// Those whose process is gone and for whom no connection speaks; where there are too many,

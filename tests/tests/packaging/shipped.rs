@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use fleetlog_tests::{Fixture, binaries};
+use fleetlog_tests::{Fixture, binaries, programs};
 use serde_json::Value;
 
 use crate::{of_repository, parses, read};
@@ -27,19 +27,18 @@ fn value(unit: &str, key: &str) -> String {
 fn yaml(path: &str) -> Option<Vec<Value>> {
     const PROGRAM: &str =
         "import json, sys, yaml\nprint(json.dumps(list(yaml.safe_load_all(open(sys.argv[1])))))";
-    let output = Command::new("python3").args(["-c", PROGRAM]).arg(of_repository(path)).output();
-    match output {
-        Ok(output) if output.status.success() => {
-            Some(serde_json::from_slice(&output.stdout).expect("JSON"))
-        }
-        Ok(output) if !String::from_utf8_lossy(&output.stderr).contains("No module named") => {
-            panic!("{path}: {}", String::from_utf8_lossy(&output.stderr))
-        }
-        _ => {
-            eprintln!("SKIPPED: {path} is not looked at, python3 with yaml is not here");
-            None
-        }
-    }
+    // Debian's own Python has what Debian installs, whichever stands first in the path.
+    let has_yaml = |python: &&str| {
+        let imported = Command::new(python).args(["-c", "import yaml"]).output();
+        imported.is_ok_and(|output| output.status.success())
+    };
+    let Some(python) = ["python3", "/usr/bin/python3"].into_iter().find(has_yaml) else {
+        return programs::missing("a Python with yaml", "apt-get install python3-yaml");
+    };
+    let output = Command::new(python).args(["-c", PROGRAM]).arg(of_repository(path)).output();
+    let output = output.expect("it ran a moment ago");
+    assert!(output.status.success(), "{path}: {}", String::from_utf8_lossy(&output.stderr));
+    Some(serde_json::from_slice(&output.stdout).expect("JSON"))
 }
 
 /// Every command of `fleetlog` in a document: a list of texts that begins with it or, where the
@@ -107,8 +106,7 @@ fn the_socket_unit_binds_what_the_listener_expects() {
 fn systemd_finds_no_mistake_in_the_units() {
     let fixture = Fixture::new(binaries!());
     if Command::new("systemd-analyze").arg("--version").output().is_err() {
-        eprintln!("SKIPPED: systemd-analyze is not here");
-        return;
+        return programs::missing("systemd-analyze", "apt-get install systemd").unwrap_or(());
     }
     // The program that the unit names must exist: here it is the one under test.
     let (folder, program) = (fixture.path().join("units"), binaries!().fleetlog);
