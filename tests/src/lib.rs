@@ -9,6 +9,7 @@ pub mod chapters;
 pub mod disk;
 pub mod fixture;
 pub mod judge;
+pub mod programs;
 pub mod random;
 pub mod raw;
 pub mod steady;

@@ -1,16 +1,13 @@
 //! Foreign workers in the drain: what their threads have becomes queues and records.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fleetlog_protocol::stamp::{self, Stamp};
 
 use super::{Drain, DrainError};
-use crate::foreign::{ForeignNumber, Kind, News};
+use crate::foreign::{Fetched, ForeignNumber, Kind, News};
 use crate::intake::{Token, WorkerLink};
-
-/// How soon a foreign worker is taken in again that could not be.
-const ATTACH_PAUSE: Duration = Duration::from_secs(1);
+use crate::ownership::Ownership;
 
 /// How often the drain looks whether the foreign threads have ended, when they do not ring.
 const GLANCE: Duration = Duration::from_millis(5);
@@ -24,43 +21,26 @@ impl Drain {
 
     /// Takes in what foreign clients sent until now.
     pub(super) fn hear_foreigners(&mut self) {
-        if self.attach_again.is_some_and(|again| Instant::now() < again) {
-            return;
-        }
-        for offended in self.intake.inlet.fetch() {
-            self.count_offences_by(&offended.offence, Some(offended.peer), offended.times);
-        }
-        while let Some((kind, news)) = self.intake.inlet.take() {
-            if let Some(news) = self.take_news(kind, news) {
-                self.intake.inlet.put_back(kind, news);
-                return;
+        for Fetched { kind, news, offended } in self.intake.inlet.fetch() {
+            for offended in offended {
+                self.count_offences_by(&offended.offence, Some(offended.peer), offended.times);
+            }
+            for news in news {
+                self.take_news(kind, news);
             }
         }
     }
 
-    /// Uses what a foreign thread tells. Returns what can't be used yet.
-    fn take_news(&mut self, kind: Kind, news: News) -> Option<News> {
+    fn take_news(&mut self, kind: Kind, news: News) {
         match news {
-            News::Begun { worker, ref process, protocol, position } => {
-                let attached =
-                    self.queues.attach_foreign(kind, process, position, &mut self.checkpoint);
-                let queue = match attached {
-                    Ok(queue) => queue,
-                    Err(error) => {
-                        // The folder of the checkpoint is full, perhaps only for a moment.
-                        if self.attach_again.is_none() {
-                            tracing::warn!(pid = process.pid, %error, "a foreign worker must wait");
-                        }
-                        self.attach_again = Some(Instant::now() + ATTACH_PAUSE);
-                        return Some(news);
-                    }
-                };
-                self.attach_again = None;
+            News::Begun { worker, process, protocol, position } => {
+                let checkpoint = &mut self.checkpoint;
+                let queue = self.queues.attach_foreign(kind, &process, position, checkpoint);
                 self.worker_seen = true;
                 if let Some(queue) = self.queues.get_mut(queue) {
                     queue.protocol = protocol;
                 }
-                let link = WorkerLink::new(queue, Arc::clone(&process.name));
+                let link = WorkerLink::new(queue, process.name);
                 self.intake.inlet.begin(ForeignNumber { kind, number: worker }, link);
             }
             News::Frames { worker, bytes } => {
@@ -75,9 +55,8 @@ impl Drain {
                     self.intake.inlet.activate(number);
                 }
             }
-            News::Closed { uid } => self.intake.left(uid),
+            News::Closed => self.intake.left(),
         }
-        None
     }
 
     /// Forgets the foreign workers that ended and whose last record is in a batch.
@@ -114,6 +93,14 @@ impl Drain {
     /// Before the end: what foreign clients sent until now is written, and from now on they hear
     /// that nobody listens. They keep nothing for the next listener.
     pub(super) fn take_leave_of_foreigners(&mut self) -> Result<(), DrainError> {
+        let mut refused = Vec::new();
+        let Ownership { socket, socket_outlives, .. } = &self.ownership;
+        self.intake.shut(socket, *socket_outlives, &mut refused);
+        for (offence, peer) in refused {
+            self.count_offence_by(&offence, Some(peer));
+        }
+        // Hears who those are that were accepted just now.
+        self.round(stamp::now())?;
         self.intake.inlet.end();
         while !self.intake.inlet.has_ended() {
             self.round(stamp::now())?;

@@ -110,8 +110,6 @@ pub(crate) struct Drain {
     worker_seen: bool,
     /// Every process that it was spawned for is gone.
     is_alone: bool,
-    /// When a foreign worker is taken in that could not be.
-    attach_again: Option<Instant>,
     /// Who hears how this process fares, if anybody wants to.
     supervisor: Option<Supervisor>,
 }
@@ -159,7 +157,6 @@ impl Drain {
             started: Instant::now(),
             worker_seen: false,
             is_alone: false,
-            attach_again: None,
             supervisor: None,
         };
         drain.scan()?;
@@ -226,7 +223,6 @@ impl Drain {
             self.intake.segments.next_check(),
             self.scan_at,
             self.supervisor.as_ref().and_then(Supervisor::due),
-            self.attach_again,
         ];
         Ok(self.intake.wait(deadlines.into_iter().flatten().min())?)
     }
@@ -253,8 +249,8 @@ impl Drain {
             }
             look |= self.requests.signal(wishes);
         }
-        for offence in refused {
-            self.count_offence(&offence, None);
+        for (offence, peer) in refused {
+            self.count_offence_by(&offence, Some(peer));
             // It may have been a bell, whose segment nobody will tell of again.
             self.expect_scan();
         }
@@ -395,6 +391,8 @@ impl Drain {
     fn finish(&mut self, token: Token) -> Result<(), SinkError> {
         let Some(connection) = self.intake.get(token) else { return Ok(()) };
         match &connection.role {
+            // Whoever never said anything did nothing wrong.
+            Role::Unknown if connection.is_silent() => {}
             Role::Unknown => self.count_offence(&Offence::SilentHandshake, Some(token)),
             Role::Command => {}
             Role::Bell(segment) => {
@@ -429,7 +427,8 @@ impl Drain {
     /// A worker's process is gone and did not take leave: that is worth a line.
     fn bury(&mut self, index: QueueIndex) {
         let Some(queue) = self.queues.get(index) else { return };
-        if queue.written > 0 {
+        // Foreign clients know no way to take leave.
+        if queue.written > 0 && queue.foreign().is_none() {
             self.totals.died += 1;
             let notice = Notice::Died { records: queue.written };
             self.write_notice(index, &notice, stamp::now());
@@ -485,7 +484,7 @@ impl Drain {
             && self.worker_seen
             && self.trouble.is_none()
             && self.active.is_empty()
-            && self.queues.iter().all(|queue| queue.links == 0)
+            && self.queues.iter().all(|queue| queue.links == 0 || queue.has_hung_up())
             && self.intake.segments.len() == 0
             && self.intake.foreign() == 0
             && !self.intake.inlet.is_active()

@@ -47,7 +47,9 @@ pub(crate) struct Queue {
     /// What its worker speaks, if it is foreign.
     pub(crate) protocol: &'static str,
     id: QueueId,
-    slot: QueueSlot,
+    /// Its place in the checkpoint; a foreign worker for whose queue there was no room has none, and
+    /// its numbers begin anew with the next listener.
+    slot: Option<QueueSlot>,
     start_time: u64,
     pub(crate) acked: u64,
     /// It has spoken to this listener.
@@ -82,6 +84,12 @@ impl Queue {
         self.pid == 0 || start_time(self.pid).is_some_and(|start| start == self.start_time)
     }
 
+    /// Whether its worker is there as long as its connections are, and those are counted elsewhere.
+    /// A sender of datagrams has none; it is there while its process is.
+    pub(crate) fn has_hung_up(&self) -> bool {
+        self.foreign() == Some(Kind::Stream)
+    }
+
     /// Takes over what the source has used.
     #[inline]
     pub(crate) fn move_tail(&mut self, feed: &Feed) {
@@ -96,8 +104,10 @@ impl Queue {
         if Arc::ptr_eq(&self.name, name) {
             return;
         }
-        if self.name != *name {
-            checkpoint.rename_queue(self.slot, name);
+        if self.name != *name
+            && let Some(slot) = self.slot
+        {
+            checkpoint.rename_queue(slot, name);
         }
         self.name = Arc::clone(name);
     }
@@ -123,6 +133,8 @@ pub(crate) struct Queues {
     ended: Vec<WorkerAccount>,
     /// Workers that have spoken to this listener.
     pub(crate) seen: u64,
+    /// It was told once that the checkpoint has no room.
+    lacked_room: bool,
 }
 
 impl Queues {
@@ -130,7 +142,7 @@ impl Queues {
     pub(crate) fn restore(checkpoint: &Checkpoint) -> Self {
         let mut queues = Self::default();
         for (slot, state) in checkpoint.queues() {
-            queues.insert(slot, &state);
+            queues.insert(Some(slot), &state);
         }
         queues
     }
@@ -175,7 +187,7 @@ impl Queues {
                     name: name.to_owned(),
                 };
                 let slot = checkpoint.add_queue(&state)?;
-                self.insert(slot, &state)
+                self.insert(Some(slot), &state)
             }
         };
         if let Some(queue) = &mut self.list[index] {
@@ -212,7 +224,7 @@ impl Queues {
             };
         }
         let slot = checkpoint.add_queue(state)?;
-        let index = self.insert(slot, state);
+        let index = self.insert(Some(slot), state);
         if let Some(queue) = self.get_mut(index) {
             // The checkpoint that knew the numbers before the tail is gone.
             queue.is_adopted = state.tail > 0;
@@ -220,14 +232,15 @@ impl Queues {
         Ok(index)
     }
 
-    /// The queue of a foreign worker, known or new.
+    /// The queue of a foreign worker, known or new. Where the checkpoint has no room for it, it does
+    /// without: nothing of a foreign worker waits for the next listener but its number.
     pub(crate) fn attach_foreign(
         &mut self,
         kind: Kind,
         process: &Process,
         position: u64,
         checkpoint: &mut Checkpoint,
-    ) -> io::Result<QueueIndex> {
+    ) -> QueueIndex {
         let same = |queue: &Queue| {
             queue.foreign() == Some(kind)
                 && queue.links == 0
@@ -255,15 +268,20 @@ impl Queues {
                     },
                     name: process.name.to_string(),
                 };
-                let slot = checkpoint.add_queue(&state)?;
-                self.insert(slot, &state)
+                let slot = checkpoint.add_queue(&state);
+                if let Err(error) = &slot
+                    && !std::mem::replace(&mut self.lacked_room, true)
+                {
+                    tracing::warn!(pid = process.pid, %error, "the checkpoint has no room for a foreign worker");
+                }
+                self.insert(slot.ok(), &state)
             }
         };
         if let Some(queue) = &mut self.list[index] {
             queue.links = 1;
             self.seen += u64::from(!std::mem::replace(&mut queue.seen, true));
         }
-        Ok(index)
+        index
     }
 
     /// The queues of foreign workers that an earlier listener knew.
@@ -287,7 +305,7 @@ impl Queues {
         (0..self.list.len()).filter(|index| self.list[*index].as_ref().is_some_and(lost)).collect()
     }
 
-    fn insert(&mut self, slot: QueueSlot, state: &QueueState) -> QueueIndex {
+    fn insert(&mut self, slot: Option<QueueSlot>, state: &QueueState) -> QueueIndex {
         let queue = Queue {
             name: state.name.as_str().into(),
             pid: state.pid,
@@ -357,12 +375,14 @@ impl Queues {
         self.dirty
             .iter()
             .filter_map(|index| self.get(*index))
-            .map(|queue| Advance {
-                queue: queue.slot,
-                position: queue.position,
-                written: queue.written,
-                tail: queue.tail,
-                ends: queue.ends,
+            .filter_map(|queue| {
+                Some(Advance {
+                    queue: queue.slot?,
+                    position: queue.position,
+                    written: queue.written,
+                    tail: queue.tail,
+                    ends: queue.ends,
+                })
             })
             .collect()
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fleetlog_protocol::message::{DropReason, bounded_name};
 use fleetlog_protocol::stamp::{self, Stamp};
@@ -13,12 +13,15 @@ use super::outbox::{Look, News, Outbox, Waiting};
 use super::place::{Clock, Window};
 use super::rate::{Bucket, PROCESSES_PER_UID, RateLimit};
 use super::translate::{self, Scratch, shown_time};
-use super::workers::{Identity, ROLL_CALL, Worker, Workers};
+use super::workers::{Hold, Identity, ROLL_CALL, Worker, Workers};
 use super::{Peer, Process, decode, pressure};
 use crate::intake::Offence;
 
 /// Staged bytes that are handed over at once.
 const PARCEL: usize = 256 << 10;
+
+/// How often the log is told of what a rate limit left out, at most.
+const REPORT_PAUSE: Duration = Duration::from_millis(500);
 
 /// News that wait for the drain. Beyond them, processes that log for the first time are taken for one.
 const NEWS_MAX: usize = 1 << 16;
@@ -161,9 +164,15 @@ impl Desk {
         let place = window.place(entry.time, self.clock);
         worker.last_stamp = worker.last_stamp.max(place.stamp);
         worker.seq += 1;
-        let refused = if !is_within_rate(worker, &mut self.users, self.rate, len, urgent) {
+        let waiting = self.waiting.bytes + self.staged_bytes;
+        let held = if urgent { None } else { is_held(worker, waiting) };
+        let refused = if held.is_some() {
+            held
+        } else if !is_within_rate(worker, &mut self.users, self.rate, len, urgent) {
+            worker.hold = Some(Hold::Until(Instant::now() + REPORT_PAUSE));
             Some(DropReason::RateLimited)
         } else if !has_room(worker, self.waiting, self.staged_bytes, urgent) {
+            worker.hold = Some(Hold::UntilRelief);
             Some(DropReason::Full)
         } else {
             None
@@ -206,8 +215,8 @@ impl Desk {
     }
 
     /// Tells the drain of a connection that was closed.
-    pub(super) fn closed(&mut self, uid: u32) {
-        self.staged.push(News::Closed { uid });
+    pub(super) fn closed(&mut self) {
+        self.staged.push(News::Closed);
     }
 
     /// Puts everything that is staged into the outbox.
@@ -253,8 +262,9 @@ impl Desk {
 
     /// Reports what was left out, as far as there is room, and ends the workers that are gone.
     pub(super) fn tend(&mut self) {
-        if self.owes_reports && pressure::has_room(self.waiting(), 0, true) {
-            self.report_all();
+        if self.owes_reports {
+            let waiting = self.waiting();
+            self.report(|worker| is_held(worker, waiting).is_none());
         }
         if Instant::now() >= self.roll_call {
             self.call_the_roll();
@@ -263,10 +273,18 @@ impl Desk {
 
     /// Reports what was left out, whether there is room or not: there is no later.
     pub(super) fn report_all(&mut self) {
+        self.report(|_| true);
+    }
+
+    fn report(&mut self, is_due: impl Fn(&mut Worker) -> bool) {
         let now = stamp::now();
         self.owes_reports = false;
         for (index, worker) in self.workers.iter_mut() {
             if worker.drops.total() > 0 {
+                if !is_due(worker) {
+                    self.owes_reports = true;
+                    continue;
+                }
                 if worker.staged.is_empty() {
                     self.touched.push(index);
                 }
@@ -287,6 +305,7 @@ impl Desk {
         self.report_all();
         self.hand_over();
         for worker in gone.into_iter().filter_map(|index| self.workers.remove(index)) {
+            self.scratch.forget(&worker.sites);
             self.staged.push(News::Ended { worker: worker.number });
         }
     }
@@ -297,6 +316,18 @@ fn report_drops(worker: &mut Worker, last_seq: u64, stamp: Stamp) {
     let drops = std::mem::take(&mut worker.drops);
     if drops.total() > 0 {
         translate::gap(last_seq, stamp, drops, &mut worker.staged);
+    }
+}
+
+/// Why a worker may not log yet after something was left out.
+fn is_held(worker: &mut Worker, waiting: usize) -> Option<DropReason> {
+    match worker.hold? {
+        Hold::UntilRelief if !pressure::is_relieved(waiting) => Some(DropReason::Full),
+        Hold::Until(time) if Instant::now() < time => Some(DropReason::RateLimited),
+        _ => {
+            worker.hold = None;
+            None
+        }
     }
 }
 

@@ -72,6 +72,11 @@ impl Framing {
         }
     }
 
+    /// Whether a message has begun that does not end with the stream.
+    pub(super) const fn is_torn(&self) -> bool {
+        matches!(self, Self::Counted(cut) if cut.left > 0)
+    }
+
     /// Bytes that are held beside those that were not used.
     pub(super) fn held(&self) -> usize {
         match self {

@@ -1,6 +1,6 @@
 //! The inlet: the drain's side of the foreign threads.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use fleetlog_protocol::stamp::{self, Stamp};
 
 use super::datagram::Datagrams;
 use super::desk::Desk;
-use super::outbox::{Kind, Look, News, Offended, Outbox};
+use super::outbox::{Kind, Look, News, Offended, Outbox, Taken};
 use super::service::{DatagramThread, Streams, Word};
 use super::stream::Arrival;
 use super::{Access, Process, RateLimit};
@@ -50,6 +50,14 @@ pub(crate) struct Resumable {
     pub(crate) position: u64,
 }
 
+/// What one of the threads had.
+#[derive(Debug)]
+pub(crate) struct Fetched {
+    pub(crate) kind: Kind,
+    pub(crate) news: Vec<News>,
+    pub(crate) offended: Vec<Offended>,
+}
+
 /// One of the threads.
 #[derive(Debug)]
 struct Side {
@@ -66,8 +74,6 @@ pub(crate) struct Inlet {
     guests: BTreeMap<ForeignNumber, Guest>,
     /// Guests whose feed holds something, or who ended.
     pub(crate) active: Vec<ForeignNumber>,
-    /// What was taken from the outboxes and could not be used yet.
-    backlog: VecDeque<(Kind, News)>,
 }
 
 impl Inlet {
@@ -83,12 +89,7 @@ impl Inlet {
         let of_side = |list: Vec<Resumable>| {
             list.into_iter().map(|queue| (queue.process, queue.position)).collect()
         };
-        let mut inlet = Self {
-            sides: Vec::new(),
-            guests: BTreeMap::new(),
-            active: Vec::new(),
-            backlog: VecDeque::new(),
-        };
+        let mut inlet = Self { sides: Vec::new(), guests: BTreeMap::new(), active: Vec::new() };
         let outbox = Arc::new(Outbox::new(drain.clone())?);
         let (words, heard) = channel();
         let desk = Desk::new(Arc::clone(&outbox), rules.rate, of_side(streams));
@@ -99,7 +100,7 @@ impl Inlet {
             let outbox = Arc::new(Outbox::new(drain.clone())?);
             let (words, heard) = channel();
             let desk = Desk::new(Arc::clone(&outbox), rules.rate, of_side(others));
-            let datagrams = Datagrams::new(socket, rules.access.clone())?;
+            let datagrams = Datagrams::new(socket, rules.access.clone());
             let service = DatagramThread::new(Arc::clone(&outbox), heard, desk, datagrams)?;
             let thread = spawn("fleetlog-dgram", move || service.run())?;
             inlet.add(Kind::Datagram, outbox, words, thread);
@@ -135,11 +136,8 @@ impl Inlet {
     /// Whether everything that foreign clients sent before `arrived` was taken, with stamps that
     /// are not later than `cutoff`.
     pub(crate) fn has_looked(&self, arrived: Stamp, cutoff: Stamp) -> bool {
-        self.backlog.is_empty()
-            && self.sides.iter().all(|side| {
-                // A thread that is gone will never look.
-                side.look.covers(arrived, cutoff) || side.is_gone()
-            })
+        // A thread that is gone will never look.
+        self.sides.iter().all(|side| side.look.covers(arrived, cutoff) || side.is_gone())
     }
 
     /// Whether something waits that can be used.
@@ -148,29 +146,13 @@ impl Inlet {
     }
 
     /// Takes what the threads have.
-    pub(crate) fn take(&mut self) -> Option<(Kind, News)> {
-        self.backlog.pop_front()
-    }
-
-    /// Gives back what can't be used yet.
-    pub(crate) fn put_back(&mut self, kind: Kind, news: News) {
-        self.backlog.push_front((kind, news));
-    }
-
-    /// Fetches what the threads have, unless some of it waits still. Returns the offences of their
-    /// clients.
-    pub(crate) fn fetch(&mut self) -> Vec<Offended> {
-        let mut offended = Vec::new();
-        if !self.backlog.is_empty() {
-            return offended;
-        }
-        for side in &mut self.sides {
-            let taken = side.outbox.take();
-            side.look = taken.look;
-            offended.extend(taken.offended);
-            self.backlog.extend(taken.news.into_iter().map(|news| (side.kind, news)));
-        }
-        offended
+    pub(crate) fn fetch(&mut self) -> Vec<Fetched> {
+        let fetched = self.sides.iter_mut().map(|side| {
+            let Taken { news, offended, look } = side.outbox.take();
+            side.look = look;
+            Fetched { kind: side.kind, news, offended }
+        });
+        fetched.collect()
     }
 
     /// Takes a worker in.

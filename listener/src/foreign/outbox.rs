@@ -32,8 +32,8 @@ pub(crate) enum News {
     Frames { worker: u64, bytes: Vec<u8> },
     /// The process is gone, and so are its connections.
     Ended { worker: u64 },
-    /// A connection of this user was closed.
-    Closed { uid: u32 },
+    /// A connection was closed.
+    Closed,
 }
 
 /// How often a client did something wrong of one kind, the first time in full.

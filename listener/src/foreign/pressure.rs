@@ -12,12 +12,22 @@ use fleetlog_protocol::limits::{RECORD_MAX, RESERVED_SHARE, STALL_BUDGET_DEFAULT
 pub(super) const ROOM: usize = 8 << 20;
 
 /// Above this, streams are not read.
-const CROWDED: usize = ROOM / 2;
+const PAUSE: usize = ROOM / 4;
 
-/// While it is crowded, one worker may have this much of the room: who floods costs others nothing.
+/// Above this, one worker may have no more than its share of the room: who floods costs others
+/// nothing.
+const CROWDED: usize = ROOM / 2;
 const SHARE: usize = ROOM / 4;
 
 const _: () = assert!(SHARE > RECORD_MAX, "the longest record fits into one worker's share");
+const _: () = assert!(
+    PAUSE + 2 * RECORD_MAX <= CROWDED,
+    "the record before a pause loses nobody a record, however long it is"
+);
+
+/// Below this, a worker that had to leave records out may log again: each time it does, the log
+/// tells what is missing before it.
+const RELIEF: usize = ROOM / 8;
 
 /// Whether there is room for a record, where `waiting` bytes wait of which `own` are its worker's.
 pub(super) const fn has_room(waiting: usize, own: usize, urgent: bool) -> bool {
@@ -25,6 +35,11 @@ pub(super) const fn has_room(waiting: usize, own: usize, urgent: bool) -> bool {
         return waiting < ROOM;
     }
     waiting < CROWDED || (waiting < ROOM - ROOM / RESERVED_SHARE && own < SHARE)
+}
+
+/// Whether a worker that left records out for want of room may log again.
+pub(super) const fn is_relieved(waiting: usize) -> bool {
+    waiting < RELIEF
 }
 
 /// How long streams have been waiting.
@@ -35,9 +50,14 @@ pub(super) struct Patience {
 }
 
 impl Patience {
+    /// Whether streams would wait now; does not begin the wait.
+    pub(super) const fn would_wait(&self, waiting: usize) -> bool {
+        waiting >= PAUSE && !self.is_spent
+    }
+
     /// How long streams are still to wait; `None` = they are read.
     pub(super) fn left(&mut self, waiting: usize, now: Instant) -> Option<Duration> {
-        if waiting < CROWDED {
+        if waiting < PAUSE {
             *self = Self::default();
             return None;
         }
@@ -60,13 +80,13 @@ mod tests {
         let mut patience = Patience::default();
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs_f64(seconds);
-        assert_eq!(patience.left(CROWDED - 1, start), None);
-        assert_eq!(patience.left(CROWDED, start), Some(STALL_BUDGET_DEFAULT));
-        assert!(patience.left(CROWDED, after(0.5)).is_some_and(|left| left < STALL_BUDGET_DEFAULT));
-        assert_eq!(patience.left(CROWDED, after(1.5)), None, "the budget is spent");
+        assert_eq!(patience.left(PAUSE - 1, start), None);
+        assert_eq!(patience.left(PAUSE, start), Some(STALL_BUDGET_DEFAULT));
+        assert!(patience.left(PAUSE, after(0.5)).is_some_and(|left| left < STALL_BUDGET_DEFAULT));
+        assert_eq!(patience.left(PAUSE, after(1.5)), None, "the budget is spent");
         assert_eq!(patience.left(ROOM, after(9.0)), None, "and stays so in this outage");
         assert_eq!(patience.left(0, after(9.5)), None);
-        assert_eq!(patience.left(CROWDED, after(10.0)), Some(STALL_BUDGET_DEFAULT));
+        assert_eq!(patience.left(PAUSE, after(10.0)), Some(STALL_BUDGET_DEFAULT));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The two threads: each waits for its clients, logs what they sent, and hands it to the drain.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::datagram::Datagrams;
 use super::desk::Desk;
 use super::outbox::Outbox;
 use super::pressure::Patience;
-use super::stream::{Arrival, Stream};
+use super::stream::{Arrival, Stream, Turn};
 use crate::intake::Offence;
 
 /// What one receive may bring at once: about the whole of a kernel socket buffer.
@@ -98,25 +98,31 @@ impl Post {
 #[derive(Debug)]
 pub(super) struct Streams {
     post: Post,
-    streams: HashMap<u64, Stream>,
+    streams: BTreeMap<u64, Stream>,
     last_token: u64,
     block: Vec<u8>,
     patience: Patience,
+    /// Streams that hold messages for which there was no room.
+    paused: Vec<u64>,
     held: usize,
     /// The bell rang while room was awaited: the drain may have said something.
     rang: bool,
+    /// Everybody was shut. What does not end now was not sent in whole, and its sender's call fails.
+    is_ending: bool,
 }
 
 impl Streams {
     pub(super) fn new(outbox: Arc<Outbox>, words: Receiver<Word>, desk: Desk) -> io::Result<Self> {
         Ok(Self {
             post: Post::new(outbox, words, desk)?,
-            streams: HashMap::new(),
+            streams: BTreeMap::new(),
             last_token: 0,
             block: vec![0; BLOCK],
             patience: Patience::default(),
+            paused: Vec::new(),
             held: 0,
             rang: false,
+            is_ending: false,
         })
     }
 
@@ -130,10 +136,12 @@ impl Streams {
                     self.wait_for_room(left);
                     0
                 }
+                None if !self.paused.is_empty() => self.post.ready_now(&mut events),
                 None => self.post.wait(&mut events),
             };
             self.post.desk.begin();
             let mut look = None;
+            let before = self.last_token;
             if self.heed(&mut look) {
                 self.farewell();
                 return;
@@ -141,6 +149,10 @@ impl Streams {
             if look.is_some() {
                 // What they say now was not there when the events were asked for.
                 self.look_around();
+            } else if self.last_token > before {
+                // What others said before these came stands before what these say.
+                let count = self.post.ready_now(&mut events);
+                self.serve(&events[..count]);
             } else {
                 self.serve(&events[..count]);
             }
@@ -156,6 +168,10 @@ impl Streams {
     fn wait_for_room(&mut self, at_most: Duration) {
         self.post.desk.hand_over();
         self.post.desk.want_room();
+        if self.patience.left(self.post.desk.waiting(), Instant::now()).is_none() {
+            // The drain took it before it could know that somebody waits.
+            return;
+        }
         let bell =
             nix::poll::PollFd::new(self.post.outbox.bell.as_fd(), nix::poll::PollFlags::POLLIN);
         let timeout = nix::poll::PollTimeout::try_from(at_most + Duration::from_millis(1));
@@ -179,19 +195,16 @@ impl Streams {
     fn welcome(&mut self, arrival: Arrival) {
         self.last_token += 1;
         let token = self.last_token;
-        let mut stream = Stream::new(arrival);
-        let watched = self.post.epoll.add(&stream, EpollEvent::new(EpollFlags::EPOLLIN, token));
-        let used = stream.use_up(&mut self.post.desk);
-        self.held += stream.held();
+        let stream = Stream::new(arrival);
         let peer = stream.peer();
+        let watched = self.post.epoll.add(&stream, EpollEvent::new(EpollFlags::EPOLLIN, token));
+        self.held += stream.held();
         self.streams.insert(token, stream);
-        match (used, watched) {
-            (Err(offence), _) => self.cut_off(token, offence),
-            (Ok(()), Err(error)) => {
-                tracing::warn!(pid = peer.pid, uid = peer.uid, %error, "a client can't be watched");
-                self.close(token);
-            }
-            (Ok(()), Ok(())) => {}
+        // What was received with it is used when its turn comes, like what it sends.
+        self.paused.push(token);
+        if let Err(error) = watched {
+            tracing::warn!(pid = peer.pid, uid = peer.uid, %error, "a client can't be watched");
+            self.close(token);
         }
     }
 
@@ -199,10 +212,14 @@ impl Streams {
     fn look_around(&mut self) {
         let mut events = vec![EpollEvent::empty(); self.streams.len() + 1];
         let count = self.post.ready_now(&mut events);
-        for event in &events[..count] {
-            self.await_room();
-            self.serve_one(event.data());
+        let ready = events[..count].iter().map(EpollEvent::data);
+        let tokens: Vec<u64> = std::mem::take(&mut self.paused).into_iter().chain(ready).collect();
+        for token in tokens {
+            while self.serve_one(token) == Turn::Paused {
+                self.await_room();
+            }
         }
+        self.paused.clear();
     }
 
     /// Waits until there is room, as long as patience lasts. What the drain says meanwhile is heard
@@ -214,36 +231,67 @@ impl Streams {
         }
     }
 
+    /// Serves those that wait for room and those that have something to say, until there is none.
     fn serve(&mut self, events: &[EpollEvent]) {
+        let paused = std::mem::take(&mut self.paused);
+        for (at, token) in paused.iter().enumerate() {
+            if self.patience.would_wait(self.post.desk.waiting()) {
+                // Of these nobody would tell again.
+                self.paused.extend_from_slice(&paused[at..]);
+                return;
+            }
+            self.serve_one(*token);
+        }
         for event in events {
-            self.serve_one(event.data());
-            if self.patience.left(self.post.desk.waiting(), Instant::now()).is_some() {
+            if self.patience.would_wait(self.post.desk.waiting()) {
                 // The others are still ready when there is room again.
-                break;
+                return;
+            }
+            if !self.paused.contains(&event.data()) {
+                self.serve_one(event.data());
             }
         }
     }
 
-    fn serve_one(&mut self, token: u64) {
-        let Some(stream) = self.streams.get_mut(&token) else { return };
+    /// Lets one stream have its turn.
+    fn serve_one(&mut self, token: u64) -> Turn {
+        let Some(stream) = self.streams.get_mut(&token) else { return Turn::Over };
         let before = stream.held();
-        let received = stream.receive(TURN, &mut self.block, &mut self.post.desk);
+        let patience = &self.patience;
+        let pauses = |waiting| patience.would_wait(waiting);
+        let received = stream.receive(TURN, &mut self.block, &mut self.post.desk, pauses);
         self.held = self.held.saturating_sub(before) + stream.held();
-        match received {
-            Ok(true) => {}
-            Ok(false) => self.close(token),
-            Err(offence) => self.cut_off(token, offence),
+        let turn = match received {
+            Ok(turn) => turn,
+            Err(Offence::Torn) if self.is_ending => Turn::Over,
+            Err(offence) => {
+                self.cut_off(token, offence);
+                return Turn::Over;
+            }
+        };
+        match turn {
+            Turn::Open => {}
+            Turn::Paused => self.paused.push(token),
+            Turn::Over => self.close(token),
         }
         while self.held > UNFINISHED_MAX
             && let Some(token) = self.hoarder()
         {
             self.cut_off(token, Offence::Hoarding);
         }
+        turn
     }
 
-    /// The stream that holds most.
+    /// The stream that holds most, of the user whose streams hold most together: many small hoards
+    /// are one large one.
     fn hoarder(&self) -> Option<u64> {
-        let most = self.streams.iter().max_by_key(|(_, stream)| stream.held());
+        let mut of_uid = HashMap::<u32, usize>::new();
+        for stream in self.streams.values() {
+            *of_uid.entry(stream.peer().uid).or_default() += stream.held();
+        }
+        let (uid, _) = of_uid.into_iter().max_by_key(|(_, held)| *held)?;
+        let of_user = self.streams.iter().filter(|(_, stream)| stream.peer().uid == uid);
+        let most = of_user.max_by_key(|(_, stream)| stream.held());
         most.filter(|(_, stream)| stream.held() > 0).map(|(token, _)| *token)
     }
 
@@ -262,28 +310,20 @@ impl Streams {
         if let Some(worker) = stream.worker() {
             self.post.desk.unlink(worker);
         }
-        self.post.desk.closed(stream.peer().uid);
+        self.post.desk.closed();
     }
 
     /// The end: what was sent until now is logged, and what is sent from now on fails, so that its
     /// sender knows.
     fn farewell(mut self) {
+        self.is_ending = true;
         for stream in self.streams.values() {
             stream.shut();
         }
         for token in self.streams.keys().copied().collect::<Vec<_>>() {
-            loop {
+            // It ends where its client was told that it can send no more.
+            while self.serve_one(token) != Turn::Over {
                 self.await_room();
-                let Some(stream) = self.streams.get_mut(&token) else { break };
-                match stream.receive(TURN, &mut self.block, &mut self.post.desk) {
-                    Ok(true) => {}
-                    // What does not end here was not sent in whole, and its sender's call fails.
-                    Ok(false) | Err(Offence::Torn) => break,
-                    Err(offence) => {
-                        self.cut_off(token, offence);
-                        break;
-                    }
-                }
             }
         }
         self.post.desk.report_all();

@@ -15,11 +15,13 @@ use super::place::Window;
 use super::sniff::{self, Protocol, Unknown};
 use crate::intake::Offence;
 use crate::intake::peer::Peer;
+use crate::intake::seats::Seat;
 
 /// A connection that turned out to be foreign, with what was read of it.
 #[derive(Debug)]
 pub(crate) struct Arrival {
     pub(crate) socket: Socket,
+    pub(crate) seat: Option<Seat>,
     pub(crate) peer: Peer,
     pub(crate) bytes: Vec<u8>,
     /// It was not there at this time, and when its bytes were read.
@@ -42,9 +44,21 @@ pub(crate) enum Fault {
     File(&'static str),
 }
 
+/// How a stream's turn ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// Its client may send something.
+    Open,
+    /// It holds messages for which there was no room.
+    Paused,
+    /// Its client has sent everything.
+    Over,
+}
+
 #[derive(Debug)]
 pub(super) struct Stream {
     socket: Socket,
+    _seat: Option<Seat>,
     peer: Peer,
     speaks: Option<(Protocol, Framing)>,
     buffer: Vec<u8>,
@@ -63,9 +77,10 @@ impl AsFd for Stream {
 
 impl Stream {
     pub(super) fn new(arrival: Arrival) -> Self {
-        let Arrival { socket, peer, bytes, after, until } = arrival;
+        let Arrival { socket, seat, peer, bytes, after, until } = arrival;
         Self {
             socket,
+            _seat: seat,
             peer,
             speaks: None,
             buffer: bytes,
@@ -89,15 +104,19 @@ impl Stream {
         self.buffer.len() + self.speaks.as_ref().map_or(0, |(_, framing)| framing.held())
     }
 
-    /// Receives what is there, at most `limit` bytes, and logs it. Returns whether the client may
-    /// still send something.
+    /// Receives what is there, at most `limit` bytes, and logs it, unless it must pause: `pauses`
+    /// tells whether it must with so many bytes waiting.
     pub(super) fn receive(
         &mut self,
         limit: usize,
         block: &mut [u8],
         desk: &mut Desk,
-    ) -> Result<bool, Offence> {
+        pauses: impl Fn(usize) -> bool,
+    ) -> Result<Turn, Offence> {
         let mut received = 0;
+        if !self.use_up(desk, &pauses)? {
+            return Ok(Turn::Paused);
+        }
         while received < limit && !self.ended {
             let began = stamp::now();
             match recv(self.socket.as_fd().as_raw_fd(), block, MsgFlags::MSG_DONTWAIT) {
@@ -106,7 +125,9 @@ impl Stream {
                     received += len;
                     self.read_at = stamp::now();
                     self.buffer.extend_from_slice(&block[..len]);
-                    self.use_up(desk)?;
+                    if !self.use_up(desk, &pauses)? {
+                        return Ok(Turn::Paused);
+                    }
                     if len < block.len() {
                         // There was no more, or there would have been room for it.
                         self.empty_at = self.empty_at.max(began);
@@ -121,27 +142,32 @@ impl Stream {
                 Err(_) => self.ended = true,
             }
         }
-        if self.ended {
-            self.use_up(desk)?;
-            let is_torn = !self.buffer.is_empty();
-            return if is_torn { Err(Offence::Torn) } else { Ok(false) };
+        if !self.ended {
+            return Ok(Turn::Open);
         }
-        Ok(true)
+        if !self.use_up(desk, &pauses)? {
+            return Ok(Turn::Paused);
+        }
+        let is_torn = !self.buffer.is_empty()
+            || self.speaks.as_ref().is_some_and(|(_, framing)| framing.is_torn());
+        if is_torn { Err(Offence::Torn) } else { Ok(Turn::Over) }
     }
 
-    /// Logs every message that is whole.
-    pub(super) fn use_up(&mut self, desk: &mut Desk) -> Result<(), Offence> {
+    /// Logs every message that is whole; tells whether it did not have to pause.
+    fn use_up(
+        &mut self,
+        desk: &mut Desk,
+        pauses: &impl Fn(usize) -> bool,
+    ) -> Result<bool, Offence> {
         let buffer = std::mem::take(&mut self.buffer);
-        let used = self.use_bytes(&buffer, desk);
+        let used = self.use_bytes(&buffer, desk, pauses);
         self.buffer = buffer;
-        match used {
-            Ok(used) => {
-                self.buffer.drain(..used);
-                self.buffer.shrink_to(2 * self.buffer.len());
-                Ok(())
-            }
-            Err(fault) => Err(Offence::Foreign(fault)),
+        let (used, is_done) = used.map_err(Offence::Foreign)?;
+        self.buffer.drain(..used);
+        if is_done {
+            self.buffer.shrink_to(2 * self.buffer.len());
         }
+        Ok(is_done)
     }
 
     /// Lets the client send no more. What it has sent can still be received.
@@ -156,13 +182,22 @@ impl Stream {
         let _ = send(self.socket.as_fd().as_raw_fd(), text.as_bytes(), flags);
     }
 
-    fn use_bytes(&mut self, bytes: &[u8], desk: &mut Desk) -> Result<usize, Fault> {
+    /// Returns how many bytes were used, and whether it did not have to pause.
+    fn use_bytes(
+        &mut self,
+        bytes: &[u8],
+        desk: &mut Desk,
+        pauses: &impl Fn(usize) -> bool,
+    ) -> Result<(usize, bool), Fault> {
         let mut used = 0;
         if self.speaks.is_none() {
             self.speaks = sniff::protocol(bytes, self.ended)?;
         }
-        let Some((protocol, mut framing)) = self.speaks.take() else { return Ok(0) };
+        let Some((protocol, mut framing)) = self.speaks.take() else { return Ok((0, true)) };
         let outcome = loop {
+            if pauses(desk.waiting()) {
+                break Ok((used, false));
+            }
             match framing.next(&bytes[used..], self.ended) {
                 Ok(Step::Message { message, missing, used: len }) => {
                     used += len;
@@ -171,7 +206,7 @@ impl Stream {
                     }
                 }
                 Ok(Step::Passed(len)) => used += len,
-                Ok(Step::Incomplete) => break Ok(used),
+                Ok(Step::Incomplete) => break Ok((used, true)),
                 Err(bad) => break Err(bad.into()),
             }
         };

@@ -17,6 +17,9 @@ use super::entry::{Entry, Field, Value};
 const SITES_MAX: usize = 1024;
 const SITES_BYTES_MAX: usize = 256 << 10;
 
+/// The definitions of all processes together, in bytes; the drain has them once more.
+const ALL_SITES_BYTES_MAX: usize = 16 << 20;
+
 /// The callsites of one process by their definitions.
 #[derive(Debug, Default)]
 pub(super) struct Sites {
@@ -30,6 +33,15 @@ pub(super) struct Scratch {
     definition: Vec<u8>,
     record: Vec<u8>,
     block: Vec<u8>,
+    /// Definitions of all processes together.
+    sites_bytes: usize,
+}
+
+impl Scratch {
+    /// The callsites of a process are forgotten.
+    pub(super) const fn forget(&mut self, sites: &Sites) {
+        self.sites_bytes -= sites.bytes;
+    }
 }
 
 /// Appends the frames of an entry.
@@ -40,7 +52,7 @@ pub(super) fn record(
     scratch: &mut Scratch,
     out: &mut Vec<u8>,
 ) {
-    let Scratch { definition, record, block } = scratch;
+    let Scratch { definition, record, block, sites_bytes } = scratch;
     definition.clear();
     Definition {
         level: entry.level,
@@ -51,7 +63,7 @@ pub(super) fn record(
         module_path: entry.module.as_deref(),
     }
     .encode(["message"].into_iter(), definition);
-    let number = sites.number(definition, out);
+    let number = sites.number(definition, sites_bytes, out);
     // A definition in the record counts towards its length.
     let limit = RECORD_MAX - if number == 0 { definition.len() } else { 0 };
     let encoder = RecordEncoder::new(record, entry.level, limit);
@@ -96,15 +108,19 @@ pub(super) fn gap(last_seq: u64, stamp: Stamp, drops: Drops, out: &mut Vec<u8>) 
 impl Sites {
     /// The number of a definition; 0 = it has none and travels in its record. A new one is
     /// defined in `out`.
-    fn number(&mut self, definition: &[u8], out: &mut Vec<u8>) -> u32 {
+    fn number(&mut self, definition: &[u8], all_bytes: &mut usize, out: &mut Vec<u8>) -> u32 {
         if let Some(number) = self.numbers.get(definition) {
             return *number;
         }
-        if self.numbers.len() >= SITES_MAX || self.bytes + definition.len() > SITES_BYTES_MAX {
+        if self.numbers.len() >= SITES_MAX
+            || self.bytes + definition.len() > SITES_BYTES_MAX
+            || *all_bytes + definition.len() > ALL_SITES_BYTES_MAX
+        {
             return 0;
         }
         let number = u32::try_from(self.numbers.len() + 1).unwrap_or(0);
         self.bytes += definition.len();
+        *all_bytes += definition.len();
         self.numbers.insert(definition.into(), number);
         let body = [&number.to_le_bytes()[..], definition].concat();
         frame::put(Kind::Callsite, &body, out);

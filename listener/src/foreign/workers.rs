@@ -36,6 +36,8 @@ pub(super) struct Worker {
     pub(super) staged: Vec<u8>,
     /// What was left out since the last record.
     pub(super) drops: Drops,
+    /// Why it may not log at the moment.
+    pub(super) hold: Option<Hold>,
     /// Bytes in the outbox, as of the take of this number.
     pub(super) waiting: (u64, usize),
     pub(super) bucket: Option<Bucket>,
@@ -45,6 +47,16 @@ pub(super) struct Worker {
     identity: Identity,
     seen: Instant,
     checked: Instant,
+}
+
+/// Why a worker may not log for a while after something was left out: each time that it logs again
+/// the log tells what is missing, and must not be filled with that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// Until there is much room.
+    UntilRelief,
+    /// Until this time, because its rate would let it log one record now and then.
+    Until(Instant),
 }
 
 /// Who a worker is: its pid, its uid, and whether the pid is only its own word for it.
@@ -112,6 +124,7 @@ impl Workers {
             sites: Sites::default(),
             staged: Vec::new(),
             drops: Drops::default(),
+            hold: None,
             waiting: (0, 0),
             bucket,
             links: 0,

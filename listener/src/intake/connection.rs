@@ -18,12 +18,13 @@ use fleetlog_protocol::segment::FileName;
 use fleetlog_protocol::stamp::{self, Stamp};
 use interprocess::os::unix::uds_local_socket::Stream;
 use nix::errno::Errno;
-use nix::sys::socket::{MsgFlags, recv, send};
+use nix::sys::socket::{MsgFlags, Shutdown, recv, send, shutdown};
 
 use super::buffer::Shared;
 use super::callsites::Callsites;
 use super::feed::{Feed, Peek};
 use super::peer::Peer;
+use super::seats::Seat;
 use super::segments::SegmentIndex;
 use crate::foreign::{Arrival, Fault};
 use crate::sink::SinkMask;
@@ -177,6 +178,7 @@ pub(crate) enum Introduction {
 #[derive(Debug)]
 pub(crate) struct Connection {
     stream: Stream,
+    pub(super) seat: Option<Seat>,
     /// It was not there at this time.
     after: Stamp,
     pub(crate) peer: Peer,
@@ -204,6 +206,7 @@ impl Connection {
         Self {
             peer: Peer::of(&stream),
             stream,
+            seat: None,
             after,
             role: Role::Unknown,
             since: Instant::now(),
@@ -299,6 +302,11 @@ impl Connection {
         link.next_stamp(&mut self.feed, self.ended, interested)
     }
 
+    /// Lets the peer send no more. What it has sent can still be received.
+    pub(super) fn shut(&self) {
+        let _ = shutdown(self.stream.as_fd().as_raw_fd(), Shutdown::Read);
+    }
+
     /// Whether it has said nothing at all.
     pub(crate) const fn is_silent(&self) -> bool {
         self.feed.buffer.len() == 0
@@ -306,9 +314,9 @@ impl Connection {
 
     /// The connection for the thread of foreign clients, with what was received of it.
     pub(super) fn into_arrival(self) -> Arrival {
-        let Self { stream: socket, after, peer, feed, .. } = self;
+        let Self { stream: socket, seat, after, peer, feed, .. } = self;
         let (bytes, until) = (feed.buffer.bytes().to_vec(), feed.read_at);
-        Arrival { socket, peer, bytes, after, until }
+        Arrival { socket, seat, peer, bytes, after, until }
     }
 
     /// Whether the drain has more to do with what was received.

@@ -13,22 +13,24 @@ mod callsites;
 mod connection;
 mod feed;
 pub(crate) mod peer;
+pub(crate) mod seats;
 pub(crate) mod segments;
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fleetlog_protocol::limits::{CONNECTIONS_MAX, CONNECTIONS_PER_UID_MAX, HANDSHAKE_MAX};
+use fleetlog_protocol::limits::HANDSHAKE_MAX;
 use interprocess::local_socket::traits::Listener as _;
 use interprocess::os::unix::uds_local_socket::Listener as Socket;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll, ppoll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::socket::{Shutdown, shutdown};
 
 use fleetlog_protocol::callsite::Callsite;
 use fleetlog_protocol::stamp::{self, Stamp};
@@ -40,6 +42,8 @@ use buffer::Shared;
 pub(crate) use callsites::Callsites;
 pub(crate) use connection::{Connection, Introduction, Offence, Role, WorkerLink};
 pub(crate) use feed::Feed;
+use peer::Peer;
+use seats::{NoSeat, Seat, Seats};
 use segments::{LaneIndex, Segments};
 
 /// Unfinished frames of all connections together, in bytes.
@@ -66,6 +70,14 @@ const ACCEPTS_MAX: usize = 4096;
 
 const TOKEN_SOCKET: u64 = u64::MAX;
 const TOKEN_WAKE: u64 = u64::MAX - 1;
+
+/// How long connections are held back for which there is no seat, and how often they are looked at
+/// meanwhile. Those of other users wait behind them.
+const CROWDED_MAX: Duration = Duration::from_millis(250);
+const HOLDING: Duration = Duration::from_millis(1);
+
+/// Who was refused at the door, and why.
+pub(crate) type Refused = (Offence, Peer);
 
 /// A connection's number while it lives.
 pub(crate) type Token = usize;
@@ -103,7 +115,11 @@ pub(crate) struct Intake {
     connections: Vec<Option<Connection>>,
     free: Vec<Token>,
     live: usize,
-    of_uid: HashMap<u32, usize>,
+    seats: Seats,
+    /// A connection for which there was no seat a moment ago, and since when there was none for its
+    /// user.
+    held_back: Option<Connection>,
+    crowded: HashMap<u32, Instant>,
     /// Connections that have not said who they are, and when they are looked at next.
     strangers: HashSet<Token>,
     strangers_check: Instant,
@@ -140,7 +156,9 @@ impl Intake {
             connections: Vec::new(),
             free: Vec::new(),
             live: 0,
-            of_uid: HashMap::new(),
+            seats: Seats::default(),
+            held_back: None,
+            crowded: HashMap::new(),
             strangers: HashSet::new(),
             strangers_check: Instant::now(),
             events: Vec::new(),
@@ -168,7 +186,8 @@ impl Intake {
             connection.is_some_and(|connection| !connection.is_silent())
         };
         let strangers = self.strangers.iter().any(is_late).then_some(self.strangers_check);
-        let deadlines = [deadline, strangers, self.accept_again];
+        let held_back = self.held_back.as_ref().map(|_| Instant::now() + HOLDING);
+        let deadlines = [deadline, strangers, self.accept_again, held_back];
         let timeout =
             deadlines.into_iter().flatten().min().map_or(EpollTimeout::NONE, |deadline| {
                 let left = deadline.saturating_duration_since(Instant::now());
@@ -266,9 +285,26 @@ impl Intake {
     }
 
     /// A connection that was handed over is closed.
-    pub(crate) fn left(&mut self, uid: u32) {
+    pub(crate) fn left(&mut self) {
         self.foreign = self.foreign.saturating_sub(1);
-        self.count_out(uid);
+    }
+
+    /// Lets nobody connect any more, and nobody go on who has not said who it is. Whoever connected
+    /// before is accepted, and what was sent before is received with the next round. A socket that
+    /// `outlives` this listener is left as it is: who connects to it waits for the next one.
+    pub(crate) fn shut(&mut self, socket: &Socket, outlives: bool, refused: &mut Vec<Refused>) {
+        if !outlives {
+            let _ = shutdown(socket.as_fd().as_raw_fd(), Shutdown::Read);
+            self.accept_again = None;
+            self.accept(socket, refused);
+        }
+        let _ = self.epoll.delete(socket.as_fd());
+        self.accept_again = None;
+        for token in &self.strangers {
+            if let Some(Some(connection)) = self.connections.get(*token) {
+                connection.shut();
+            }
+        }
     }
 
     /// Takes in what a foreign worker sent.
@@ -300,12 +336,12 @@ impl Intake {
         socket: &Socket,
         paused: bool,
         ready: &mut Vec<Token>,
-        refused: &mut Vec<Offence>,
+        refused: &mut Vec<Refused>,
     ) -> io::Result<Woken> {
         ready.clear();
         let mut count = self.ready_now()?;
         let knocks = self.events[..count].iter().any(|event| event.data() == TOKEN_SOCKET);
-        if knocks || self.accept_again.is_some() {
+        if knocks || self.accept_again.is_some() || self.held_back.is_some() {
             self.accept(socket, refused);
             // What the new ones have sent counts for this round.
             count = self.ready_now()?;
@@ -424,16 +460,6 @@ impl Intake {
         self.introduced(token);
         self.free.push(token);
         self.live -= 1;
-        self.count_out(connection.peer.uid);
-    }
-
-    fn count_out(&mut self, uid: u32) {
-        if let Some(count) = self.of_uid.get_mut(&uid) {
-            *count -= 1;
-            if *count == 0 {
-                self.of_uid.remove(&uid);
-            }
-        }
     }
 
     /// Connections that began to say who they are and have not gone on although their time is over.
@@ -466,7 +492,7 @@ impl Intake {
         (0..self.connections.len()).max_by_key(|token| unused(&self.connections[*token]))
     }
 
-    fn accept(&mut self, socket: &Socket, refused: &mut Vec<Offence>) {
+    fn accept(&mut self, socket: &Socket, refused: &mut Vec<Refused>) {
         if self.accept_again.is_some_and(|at| Instant::now() < at) {
             return;
         }
@@ -475,15 +501,28 @@ impl Intake {
                 self.epoll.add(socket.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, TOKEN_SOCKET));
         }
         let after = std::mem::replace(&mut self.accepted_until, stamp::now());
+        if let Some(connection) = self.held_back.take()
+            && !self.admit(connection, refused)
+        {
+            return;
+        }
         for _ in 0..ACCEPTS_MAX {
             match socket.accept() {
                 Ok(stream) => {
-                    if let Err(offence) = self.admit(Connection::new(stream, after)) {
-                        refused.push(offence);
+                    if !self.admit(Connection::new(stream, after), refused) {
+                        return;
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // The other one is what a socket says that was shut.
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::WouldBlock | io::ErrorKind::InvalidInput
+                    ) =>
+                {
+                    return;
+                }
                 Err(error) => {
                     // Out of descriptors: those who wait stay in the backlog. Without the pause
                     // the socket would wake the drain again and again.
@@ -496,24 +535,53 @@ impl Intake {
         }
     }
 
-    fn admit(&mut self, mut connection: Connection) -> Result<(), Offence> {
-        let uid = connection.peer.uid;
-        let of_uid = self.of_uid.get(&uid).copied().unwrap_or(0);
-        let offence = if !self.access.allows(uid, || peer::groups(&connection)) {
-            Some(Offence::NotAllowed(uid))
-        } else if self.live + self.foreign >= CONNECTIONS_MAX && !self.close_a_silent_one(None) {
-            Some(Offence::TooMany)
-        } else if of_uid >= CONNECTIONS_PER_UID_MAX && !self.close_a_silent_one(Some(uid)) {
-            Some(Offence::TooManyOfUid(uid))
+    /// Gives a connection a seat, or refuses it. Returns whether the next one may come: while a
+    /// seat is about to be free, the connection and those behind it are held back.
+    fn admit(&mut self, mut connection: Connection, refused: &mut Vec<Refused>) -> bool {
+        let peer = connection.peer;
+        let uid = peer.uid;
+        let offence = if self.access.allows(uid, || peer::groups(&connection)) {
+            match self.seat(uid) {
+                Ok(seat) => {
+                    self.crowded.remove(&uid);
+                    connection.seat = Some(seat);
+                    self.let_in(connection);
+                    return true;
+                }
+                Err(offence) => {
+                    // Connections that are over may be so for a moment before they are closed.
+                    let now = Instant::now();
+                    let since = *self.crowded.entry(uid).or_insert(now);
+                    if now.saturating_duration_since(since) < CROWDED_MAX {
+                        self.held_back = Some(connection);
+                        return false;
+                    }
+                    offence
+                }
+            }
         } else {
-            None
+            Offence::NotAllowed(uid)
         };
-        if let Some(offence) = offence {
-            let kind = fleetlog_protocol::frame::Kind::Refused;
-            connection.send(kind, offence.to_string().as_bytes());
-            return Err(offence);
-        }
-        *self.of_uid.entry(uid).or_default() += 1;
+        let kind = fleetlog_protocol::frame::Kind::Refused;
+        connection.send(kind, offence.to_string().as_bytes());
+        refused.push((offence, peer));
+        true
+    }
+
+    fn seat(&mut self, uid: u32) -> Result<Seat, Offence> {
+        self.seats.take(uid).or_else(|none| {
+            let (of, offence) = match none {
+                NoSeat::ForAnybody => (None, Offence::TooMany),
+                NoSeat::ForThisUser => (Some(uid), Offence::TooManyOfUid(uid)),
+            };
+            if !self.close_a_silent_one(of) {
+                return Err(offence);
+            }
+            self.seats.take(uid).map_err(|_| offence)
+        })
+    }
+
+    fn let_in(&mut self, connection: Connection) {
         self.live += 1;
         let token = self.free.pop().unwrap_or_else(|| {
             self.connections.push(None);
@@ -526,7 +594,6 @@ impl Intake {
         if watched.is_err() {
             self.close(token);
         }
-        Ok(())
     }
 
     /// Makes room by closing the connection that has been silent for longest, of this user or of

@@ -108,6 +108,8 @@ fn system(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Ownershi
 pub(crate) struct Ownership {
     pub(crate) run_dir: PathBuf,
     pub(crate) socket: Socket,
+    /// The socket is a service manager's, who hands it to the next listener.
+    pub(crate) socket_outlives: bool,
     pub(crate) datagrams: UnixDatagram,
     /// The sockets that were bound here; one that was handed down is not removed at the end.
     _places: Vec<Place>,
@@ -150,6 +152,7 @@ impl Ownership {
                 }
             };
             // Last: whoever finds the socket finds everything else.
+            let outlives = adopted.is_some();
             let socket = match adopted {
                 Some(socket) => socket,
                 None => {
@@ -158,12 +161,13 @@ impl Ownership {
                     socket
                 }
             };
-            Ok((lock, socket, datagrams, places))
+            Ok((lock, socket, outlives, datagrams, places))
         });
         match claimed {
-            Ok((lock, socket, datagrams, places)) => Ok(Self {
+            Ok((lock, socket, socket_outlives, datagrams, places)) => Ok(Self {
                 run_dir: run_dir.to_owned(),
                 socket,
+                socket_outlives,
                 datagrams,
                 _places: places,
                 _lock: lock,

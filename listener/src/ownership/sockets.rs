@@ -14,7 +14,7 @@ use interprocess::local_socket::{
     GenericFilePath, ListenerNonblockingMode, ListenerOptions, ToFsName as _,
 };
 use interprocess::os::unix::uds_local_socket::Listener as Socket;
-use nix::sys::socket::{SockType, getsockopt, sockopt};
+use nix::sys::socket::{SockType, getsockopt, setsockopt, sockopt};
 
 use super::{OwnershipError, system};
 
@@ -56,7 +56,19 @@ pub(super) fn bind_datagrams(
     path: &Path,
     mode: u32,
 ) -> Result<(UnixDatagram, Place), OwnershipError> {
-    bind(run_dir, path, mode, |first| UnixDatagram::bind(first))
+    bind(run_dir, path, mode, |first| {
+        let socket = UnixDatagram::bind(first)?;
+        // Before anybody can send: who sent a datagram, and when, is asked for in advance.
+        ask_for_senders(&socket)?;
+        Ok(socket)
+    })
+}
+
+/// Asks the kernel to say of each datagram who sent it, and when.
+fn ask_for_senders(socket: &UnixDatagram) -> io::Result<()> {
+    setsockopt(socket, sockopt::PassCred, &true)?;
+    setsockopt(socket, sockopt::ReceiveTimestampns, &true)?;
+    Ok(())
 }
 
 fn bind<S>(
@@ -134,6 +146,7 @@ pub(super) fn adopt_datagrams(
         return Err(OwnershipError::OtherSocket { handed, wanted, key: "ListenDatagram" });
     }
     mode_of(path, wanted)?;
+    ask_for_senders(&socket).map_err(system("can't ask for the senders of", path))?;
     Ok(socket)
 }
 

@@ -20,7 +20,7 @@ const CHAINS_MAX: usize = 8;
 /// Ranges of a chain that are remembered as missing.
 const HOLES_MAX: usize = 16;
 /// Accounts of one pid that wait for their gap.
-const EXPLAINED_MAX: usize = 1024;
+const EXPLAINED_MAX: usize = 1 << 14;
 
 /// A record's place in its queue.
 #[derive(Clone, Copy, Debug)]

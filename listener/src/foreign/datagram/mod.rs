@@ -3,6 +3,8 @@
 
 #![allow(unsafe_code, reason = "a descriptor that came with a message has no other owner yet")]
 
+mod closer;
+
 use std::fs::File;
 use std::io::IoSliceMut;
 use std::os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
@@ -15,9 +17,7 @@ use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
-use nix::sys::socket::{
-    ControlMessageOwned, MsgFlags, Shutdown, UnixAddr, recvmsg, setsockopt, shutdown, sockopt,
-};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, Shutdown, UnixAddr, recvmsg, shutdown};
 use nix::sys::time::TimeSpec;
 
 use super::Access;
@@ -29,6 +29,7 @@ use super::place::Window;
 use super::stream::Fault;
 use crate::intake::Offence;
 use crate::intake::peer::Peer;
+use closer::{Closer, descriptors_in};
 
 /// The kernel lets nobody send more descriptors at once. There is room for all of them, because
 /// those for which there is none would be lost open.
@@ -60,14 +61,15 @@ pub(super) struct Datagrams {
     access: Access,
     block: Vec<u8>,
     ancillary: Vec<u8>,
+    closer: Closer,
 }
 
 impl Datagrams {
-    pub(super) fn new(socket: UnixDatagram, access: Access) -> nix::Result<Self> {
-        setsockopt(&socket, sockopt::PassCred, &true)?;
-        setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
+    /// Whoever bound the socket has asked for its senders.
+    pub(super) fn new(socket: UnixDatagram, access: Access) -> Self {
         let ancillary = cmsg_space!([RawFd; DESCRIPTORS_MAX], libc::ucred, TimeSpec);
-        Ok(Self { socket, access, block: vec![0; DATAGRAM_MAX], ancillary })
+        let (block, closer) = (vec![0; DATAGRAM_MAX], Closer::default());
+        Self { socket, access, block, ancillary, closer }
     }
 
     pub(super) const fn socket(&self) -> &UnixDatagram {
@@ -93,12 +95,15 @@ impl Datagrams {
             desk.offend(offence, received.peer);
         }
         self.block = block;
+        self.closer.close(received.descriptors);
         true
     }
 
     fn next(&mut self) -> nix::Result<Option<Received>> {
         let mut block = [IoSliceMut::new(&mut self.block)];
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_TRUNC;
+        // Where it comes cut short, nothing of an earlier one may be found behind it.
+        self.ancillary.fill(0);
         let ancillary = Some(&mut self.ancillary[..]);
         let socket = self.socket.as_fd().as_raw_fd();
         let message = match recvmsg::<UnixAddr>(socket, &mut block, ancillary, flags) {
@@ -116,7 +121,16 @@ impl Datagrams {
         };
         // A socket that was shut down and is empty receives nothing, from nobody.
         let mut is_real = message.bytes > 0;
-        for part in message.cmsgs()? {
+        let parts = match message.cmsgs() {
+            Ok(parts) => parts,
+            Err(errno) => {
+                // This process may have no more descriptors. Those that it got must not stay open.
+                let descriptors = descriptors_in(&self.ancillary);
+                self.closer.close(descriptors);
+                return Err(errno);
+            }
+        };
+        for part in parts {
             match part {
                 ControlMessageOwned::ScmRights(descriptors) => {
                     for descriptor in descriptors {
