@@ -104,6 +104,9 @@ pub(super) struct Streams {
     patience: Patience,
     /// Streams that hold messages for which there was no room.
     paused: Vec<u64>,
+    /// Streams that came with bytes. Their turn comes behind those that were there: a client that
+    /// connects anew has said something on its old connection before.
+    arrived: Vec<u64>,
     held: usize,
     /// The bell rang while room was awaited: the drain may have said something.
     rang: bool,
@@ -120,6 +123,7 @@ impl Streams {
             block: vec![0; BLOCK],
             patience: Patience::default(),
             paused: Vec::new(),
+            arrived: Vec::new(),
             held: 0,
             rang: false,
             is_ending: false,
@@ -200,8 +204,7 @@ impl Streams {
         let watched = self.post.epoll.add(&stream, EpollEvent::new(EpollFlags::EPOLLIN, token));
         self.held += stream.held();
         self.streams.insert(token, stream);
-        // What was received with it is used when its turn comes, like what it sends.
-        self.paused.push(token);
+        self.arrived.push(token);
         if let Err(error) = watched {
             tracing::warn!(pid = peer.pid, uid = peer.uid, %error, "a client can't be watched");
             self.close(token);
@@ -213,8 +216,9 @@ impl Streams {
         let mut events = vec![EpollEvent::empty(); self.streams.len() + 1];
         let count = self.post.ready_now(&mut events);
         let ready = events[..count].iter().map(EpollEvent::data);
-        let tokens: Vec<u64> = std::mem::take(&mut self.paused).into_iter().chain(ready).collect();
-        for token in tokens {
+        let paused = std::mem::take(&mut self.paused);
+        let tokens = paused.into_iter().chain(ready).chain(std::mem::take(&mut self.arrived));
+        for token in tokens.collect::<Vec<_>>() {
             while self.serve_one(token) == Turn::Paused {
                 self.await_room();
             }
@@ -233,6 +237,18 @@ impl Streams {
 
     /// Serves those that wait for room and those that have something to say, until there is none.
     fn serve(&mut self, events: &[EpollEvent]) {
+        self.serve_those_that_were_there(events);
+        for token in std::mem::take(&mut self.arrived) {
+            if self.patience.would_wait(self.post.desk.waiting()) {
+                // Of these nobody would tell again.
+                self.paused.push(token);
+            } else {
+                self.serve_one(token);
+            }
+        }
+    }
+
+    fn serve_those_that_were_there(&mut self, events: &[EpollEvent]) {
         let paused = std::mem::take(&mut self.paused);
         for (at, token) in paused.iter().enumerate() {
             if self.patience.would_wait(self.post.desk.waiting()) {
