@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 
 use fleetlog_protocol::limits::RECORD_MAX;
+use memchr::memchr;
 
 use super::decode::syslog;
 
@@ -98,9 +99,11 @@ pub(super) struct Lines {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trailer {
     Newline,
-    /// A newline, until a NUL shows that messages end with that, as Python's and some C
-    /// libraries' do, and may hold newlines.
-    NewlineOrNul,
+    /// A newline as far as is known: a NUL in what came first, or in a line, shows that messages
+    /// end with that, as Python's and some C libraries' do, and may hold newlines.
+    PerhapsNul {
+        is_first: bool,
+    },
     Nul,
 }
 
@@ -110,20 +113,26 @@ impl Lines {
     }
 
     pub(super) const fn of_syslog() -> Self {
-        Self { trailer: Trailer::NewlineOrNul, searched: 0, cut: None }
+        Self { trailer: Trailer::PerhapsNul { is_first: true }, searched: 0, cut: None }
     }
 
     fn next<'b>(&mut self, bytes: &'b [u8], ended: bool) -> Step<'b> {
-        let unseen = bytes.get(self.searched..).unwrap_or(&[]);
-        if self.trailer == Trailer::NewlineOrNul && unseen.contains(&0) {
+        if self.trailer == (Trailer::PerhapsNul { is_first: true }) && memchr(0, bytes).is_some() {
             self.trailer = Trailer::Nul;
             self.searched = 0;
         }
         let trailer = if self.trailer == Trailer::Nul { 0 } else { b'\n' };
         let unseen = bytes.get(self.searched..).unwrap_or(&[]);
-        if let Some(at) = unseen.iter().position(|byte| *byte == trailer) {
+        if let Some(at) = memchr(trailer, unseen) {
             let end = self.searched + at;
             self.searched = 0;
+            if matches!(self.trailer, Trailer::PerhapsNul { .. }) {
+                if memchr(0, &bytes[..end]).is_some() {
+                    self.trailer = Trailer::Nul;
+                    return self.next(bytes, ended);
+                }
+                self.trailer = Trailer::PerhapsNul { is_first: false };
+            }
             return self.message(&bytes[..end], end + 1);
         }
         if ended {
