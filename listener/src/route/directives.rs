@@ -253,6 +253,7 @@ mod tests {
             assert!(!directives.allows(Level::Error, "app::job"));
             assert!(!directives.allows(Level::Error, "app::job::inner"));
             assert!(directives.allows(Level::Debug, "app::jobs"));
+            assert!(directives.allows(Level::Debug, "app.web"), "as Python names its loggers");
             assert!(!directives.allows(Level::Info, "apple"));
         }
     }

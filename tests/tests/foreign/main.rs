@@ -2,6 +2,7 @@
 //! reads every line.
 
 mod access;
+mod door;
 mod judgement;
 mod kills;
 mod loggers;
