@@ -8,21 +8,37 @@
 
 #![allow(unsafe_code, reason = "faults are told by signals")]
 
-use std::cell::Cell;
 use std::io;
 use std::ops::Range;
 use std::ptr;
 use std::sync::OnceLock;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, compiler_fence};
 
 use nix::libc;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
 const PAGE: usize = 4096;
 
+/// What a thread may touch, and whether some of it was missing. The handler runs in the middle of
+/// the thread's own code, of which the compiler knows nothing: so the words are atomic, and fences
+/// for the compiler stand between them and what is touched.
+#[derive(Debug)]
+struct Touched {
+    start: AtomicUsize,
+    end: AtomicUsize,
+    is_missing: AtomicBool,
+}
+
 thread_local! {
-    /// What this thread may touch, and whether some of it was missing. Without a destructor, so
-    /// that a signal handler finds it as long as the thread is there.
-    static TOUCHED: Cell<(usize, usize, bool)> = const { Cell::new((0, 0, false)) };
+    /// Without a destructor, so that a signal handler finds it as long as the thread is there.
+    static TOUCHED: Touched = const {
+        Touched {
+            start: AtomicUsize::new(0),
+            end: AtomicUsize::new(0),
+            is_missing: AtomicBool::new(false),
+        }
+    };
 }
 
 static BEFORE: OnceLock<SigAction> = OnceLock::new();
@@ -56,10 +72,20 @@ pub(crate) fn install() -> io::Result<()> {
 /// # Errors
 /// [`Missing`] when some of it was; what `touch` read there were zeros.
 pub(crate) fn within<T>(range: &Range<usize>, touch: impl FnOnce() -> T) -> Result<T, Missing> {
-    TOUCHED.set((range.start, range.end, false));
-    let result = touch();
-    let (_, _, missing) = TOUCHED.replace((0, 0, false));
-    if missing { Err(Missing) } else { Ok(result) }
+    TOUCHED.with(|touched| {
+        // Relaxed: only this thread, and handlers that interrupt it, ever see them.
+        touched.start.store(range.start, Relaxed);
+        touched.end.store(range.end, Relaxed);
+        compiler_fence(SeqCst);
+        let result = touch();
+        compiler_fence(SeqCst);
+        touched.end.store(0, Relaxed);
+        if touched.is_missing.load(Relaxed) {
+            touched.is_missing.store(false, Relaxed);
+            return Err(Missing);
+        }
+        Ok(result)
+    })
 }
 
 extern "C" fn on_fault(
@@ -71,9 +97,15 @@ extern "C" fn on_fault(
     let info = unsafe { &*info };
     // SAFETY: SIGBUS fills the address in.
     let address = unsafe { info.si_addr() }.addr();
-    let (start, end, _) = TOUCHED.get();
-    if (start..end).contains(&address) && put_page(address & !(PAGE - 1)) {
-        TOUCHED.set((start, end, true));
+    let is_ours = TOUCHED.with(|touched| {
+        let range = touched.start.load(Relaxed)..touched.end.load(Relaxed);
+        let is_ours = range.contains(&address) && put_page(address & !(PAGE - 1));
+        if is_ours {
+            touched.is_missing.store(true, Relaxed);
+        }
+        is_ours
+    });
+    if is_ours {
         return;
     }
     // Not ours: the access is tried again under the action from before, which decides.
