@@ -2,11 +2,12 @@
 //!
 //! Two threads run beside the drain, one for stream connections and one for datagrams, so that
 //! neither the drain nor a sender of datagrams ever waits for a large pickle. A message goes
-//! through them in this order: `stream` or `datagram` receives it from a `process` that the kernel
-//! names, `sniff` tells its protocol, `framing` finds its end, `decode` turns it into an `entry`,
+//! through them in this order: a `service` waits for it, `stream` or `datagram` receives it from a
+//! `process` that the kernel names, `sniff` tells its protocol, `framing` finds its end, `decode`
+//! turns it into an `entry`. At the `desk` it becomes one of the process's records (`workers`):
 //! `place` says where in time it belongs, `rate` and `pressure` whether there is room for it,
-//! `translate` encodes it as a worker would have, and the `outbox` holds it for the drain, which
-//! is the `inlet`'s side.
+//! `translate` encodes it as a worker would have. The `outbox` holds it for the drain, which is the
+//! `inlet`'s side.
 //!
 //! A foreign record has everything that a worker's has (a queue with unbroken numbers, a callsite,
 //! gap reports) except what its protocol lacks: nobody keeps it until it is written. What a

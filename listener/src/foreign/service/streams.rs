@@ -1,4 +1,4 @@
-//! The two threads: each waits for its clients, logs what they sent, and hands it to the drain.
+//! The thread of stream connections.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -8,14 +8,14 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
 use fleetlog_protocol::stamp::{self, Stamp};
-use nix::errno::Errno;
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::epoll::{EpollEvent, EpollFlags};
 
-use super::datagram::Datagrams;
-use super::desk::Desk;
-use super::outbox::Outbox;
-use super::pressure::Patience;
-use super::stream::{Arrival, Stream, Turn};
+use super::{Post, Word};
+use crate::foreign::desk::Desk;
+use crate::foreign::outbox::Outbox;
+use crate::foreign::pressure::Patience;
+use crate::foreign::stream::{Arrival, Stream, Turn};
 use crate::intake::Offence;
 
 /// What one receive may bring at once: about the whole of a kernel socket buffer.
@@ -27,76 +27,12 @@ const TURN: usize = 1 << 20;
 /// Unfinished messages of all streams together, in bytes.
 const UNFINISHED_MAX: usize = 64 << 20;
 
-/// Datagrams that are received before the drain hears of them.
-const DATAGRAMS_AT_ONCE: usize = 512;
-
-/// More datagrams than the kernel's queue holds anywhere: those that were sent before a look.
-const DATAGRAMS_OF_A_LOOK: usize = 1 << 16;
-
 /// Streams that are looked at in one go.
 const EVENTS: usize = 256;
 
-/// How soon reports are tried again that found no room.
-const REPORTS: Duration = Duration::from_millis(100);
-
-const BELL: u64 = u64::MAX;
-const SOCKET: u64 = u64::MAX - 1;
-
-/// What the drain tells a foreign thread.
-#[derive(Debug)]
-pub(super) enum Word {
-    /// A connection of the drain's turned out to be foreign.
-    Arrived(Box<Arrival>),
-    /// Look at everything that was sent until now, and tell.
-    Look,
-    /// Hear nobody any more; what was sent until now counts.
-    End,
-}
-
-/// What both threads have.
-#[derive(Debug)]
-struct Post {
-    epoll: Epoll,
-    words: Receiver<Word>,
-    outbox: Arc<Outbox>,
-    desk: Desk,
-}
-
-impl Post {
-    fn new(outbox: Arc<Outbox>, words: Receiver<Word>, desk: Desk) -> io::Result<Self> {
-        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        epoll.add(&outbox.bell, EpollEvent::new(EpollFlags::EPOLLIN, BELL))?;
-        Ok(Self { epoll, words, outbox, desk })
-    }
-
-    fn wait(&self, events: &mut [EpollEvent]) -> usize {
-        let due = self.desk.due().map(|due| due.saturating_duration_since(Instant::now()));
-        let reports = self.desk.owes_reports().then_some(REPORTS);
-        let timeout = [due, reports].into_iter().flatten().min();
-        let timeout = timeout.map_or(EpollTimeout::NONE, |timeout| {
-            EpollTimeout::try_from(timeout + Duration::from_millis(1)).unwrap_or(EpollTimeout::MAX)
-        });
-        loop {
-            match self.epoll.wait(events, timeout) {
-                Err(Errno::EINTR) => {}
-                found => return found.unwrap_or(0),
-            }
-        }
-    }
-
-    fn ready_now(&self, events: &mut [EpollEvent]) -> usize {
-        loop {
-            match self.epoll.wait(events, EpollTimeout::ZERO) {
-                Err(Errno::EINTR) => {}
-                found => return found.unwrap_or(0),
-            }
-        }
-    }
-}
-
 /// The thread of stream connections.
 #[derive(Debug)]
-pub(super) struct Streams {
+pub(in crate::foreign) struct Streams {
     post: Post,
     streams: BTreeMap<u64, Stream>,
     last_token: u64,
@@ -115,7 +51,11 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    pub(super) fn new(outbox: Arc<Outbox>, words: Receiver<Word>, desk: Desk) -> io::Result<Self> {
+    pub(in crate::foreign) fn new(
+        outbox: Arc<Outbox>,
+        words: Receiver<Word>,
+        desk: Desk,
+    ) -> io::Result<Self> {
         Ok(Self {
             post: Post::new(outbox, words, desk)?,
             streams: BTreeMap::new(),
@@ -131,7 +71,7 @@ impl Streams {
     }
 
     /// Serves until the drain says that it ends, or is gone.
-    pub(super) fn run(mut self) {
+    pub(in crate::foreign) fn run(mut self) {
         let mut events = vec![EpollEvent::empty(); EVENTS];
         loop {
             let count = match self.patience.left(self.post.desk.waiting(), Instant::now()) {
@@ -176,10 +116,9 @@ impl Streams {
             // The drain took it before it could know that somebody waits.
             return;
         }
-        let bell =
-            nix::poll::PollFd::new(self.post.outbox.bell.as_fd(), nix::poll::PollFlags::POLLIN);
-        let timeout = nix::poll::PollTimeout::try_from(at_most + Duration::from_millis(1));
-        let _ = nix::poll::poll(&mut [bell], timeout.unwrap_or(nix::poll::PollTimeout::MAX));
+        let bell = PollFd::new(self.post.outbox.bell.as_fd(), PollFlags::POLLIN);
+        let timeout = PollTimeout::try_from(at_most + Duration::from_millis(1));
+        let _ = poll(&mut [bell], timeout.unwrap_or(PollTimeout::MAX));
     }
 
     /// Hears what the drain says; returns whether it is the end. `look` becomes the time before
@@ -344,64 +283,5 @@ impl Streams {
         }
         self.post.desk.report_all();
         self.post.desk.hand_over();
-    }
-}
-
-/// The thread of datagrams.
-#[derive(Debug)]
-pub(super) struct DatagramThread {
-    post: Post,
-    datagrams: Datagrams,
-}
-
-impl DatagramThread {
-    pub(super) fn new(
-        outbox: Arc<Outbox>,
-        words: Receiver<Word>,
-        desk: Desk,
-        datagrams: Datagrams,
-    ) -> io::Result<Self> {
-        let post = Post::new(outbox, words, desk)?;
-        post.epoll.add(datagrams.socket(), EpollEvent::new(EpollFlags::EPOLLIN, SOCKET))?;
-        Ok(Self { post, datagrams })
-    }
-
-    /// Serves until the drain says that it ends, or is gone.
-    pub(super) fn run(mut self) {
-        let mut events = [EpollEvent::empty(); 2];
-        loop {
-            self.post.wait(&mut events);
-            self.post.desk.begin();
-            let _ = self.post.outbox.bell.read();
-            let (mut look, mut ends) = (None, false);
-            while !ends {
-                match self.post.words.try_recv() {
-                    Ok(Word::Look) => look = Some(stamp::now()),
-                    Ok(Word::Arrived(_)) => {}
-                    Ok(Word::End) | Err(TryRecvError::Disconnected) => ends = true,
-                    Err(TryRecvError::Empty) => break,
-                }
-            }
-            if ends {
-                self.datagrams.shut();
-            }
-            let at_once =
-                if ends || look.is_some() { DATAGRAMS_OF_A_LOOK } else { DATAGRAMS_AT_ONCE };
-            for _ in 0..at_once {
-                if !self.datagrams.receive(&mut self.post.desk) {
-                    break;
-                }
-            }
-            if ends {
-                self.post.desk.report_all();
-                self.post.desk.hand_over();
-                return;
-            }
-            self.post.desk.tend();
-            match look {
-                Some(began) => self.post.desk.looked(began),
-                None => self.post.desk.hand_over(),
-            }
-        }
     }
 }
