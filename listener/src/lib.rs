@@ -40,6 +40,7 @@ pub mod foreign;
 pub mod format;
 mod intake;
 mod listener;
+mod meter;
 pub mod options;
 mod ownership;
 mod process;

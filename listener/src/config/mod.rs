@@ -6,6 +6,7 @@
 //! is ever ignored.
 
 mod file;
+pub(crate) mod shown;
 mod values;
 
 use std::path::{Path, PathBuf};
@@ -100,7 +101,7 @@ pub struct FileRules {
 pub enum SettingsError {
     /// Two sinks would write the same file.
     #[error(
-        "{} is named twice, and each line would stand in it twice; name each file once", shown(.0)
+        "{} is named twice, and each line would stand in it twice; name each file once", name_of(.0)
     )]
     NamedTwice(SinkTarget),
     /// Two files can't share a link.
@@ -112,14 +113,14 @@ pub enum SettingsError {
     /// There is no single current file.
     #[error(
         "a latest symlink needs one file, but {} has one for each worker or is no file; leave the \
-         link out", shown(.0)
+         link out", name_of(.0)
     )]
     LinkToMany(SinkTarget),
     /// An interval alone limits nothing.
     #[error("a rate limit's interval says nothing without its burst; add rate_limit_burst")]
     IntervalWithoutBurst,
     /// The bounds of a file contradict each other.
-    #[error("{}: {source}", shown(.target))]
+    #[error("{}: {source}", name_of(.target))]
     Keeping {
         /// The file.
         target: SinkTarget,
@@ -133,7 +134,7 @@ fn either<T>(list: Vec<T>, lower: Vec<T>) -> Vec<T> {
     if list.is_empty() { lower } else { list }
 }
 
-fn shown(target: &SinkTarget) -> std::borrow::Cow<'_, str> {
+fn name_of(target: &SinkTarget) -> std::borrow::Cow<'_, str> {
     match target {
         SinkTarget::Stdout => "standard output".into(),
         SinkTarget::File(path) => path.to_string_lossy(),

@@ -17,6 +17,7 @@ use fleetlog_protocol::stamp::{self, Stamp};
 
 use super::notice::Notice;
 use super::queues::QueueIndex;
+use super::tally::LastError;
 use super::{Drain, DrainError};
 use crate::checkpoint::QueueState;
 use crate::faults::{self, Point};
@@ -46,6 +47,10 @@ pub(super) struct LaneAccount {
     pub(super) missing: u64,
     pub(super) last_record: u64,
     pub(super) name: Arc<str>,
+    pub(super) bytes: u64,
+    pub(super) errors: u64,
+    pub(super) warnings: u64,
+    pub(super) last_error: Option<LastError>,
 }
 
 impl Drain {
@@ -322,7 +327,7 @@ impl Drain {
         });
     }
 
-    fn queues_of(&self, index: SegmentIndex) -> Vec<QueueIndex> {
+    pub(super) fn queues_of(&self, index: SegmentIndex) -> Vec<QueueIndex> {
         let segments = &self.intake.segments;
         let lanes = segments.get(index).map_or(&[][..], |segment| &segment.lanes);
         lanes.iter().filter_map(|lane| segments.lane(*lane)).map(|lane| lane.queue).collect()
@@ -343,10 +348,22 @@ impl Drain {
             missing: 0,
             last_record: 0,
             name: segment.described.name.as_str().into(),
+            bytes: 0,
+            errors: 0,
+            warnings: 0,
+            last_error: None,
         };
         for queue in self.queues_of(index).into_iter().filter_map(|queue| self.queues.get(queue)) {
             account.written += queue.written;
             account.missing = account.missing.saturating_add(queue.missing);
+            account.bytes += queue.tally.bytes;
+            account.errors += queue.tally.errors;
+            account.warnings += queue.tally.warnings;
+            if let Some(last) = &queue.tally.last_error
+                && account.last_error.as_ref().is_none_or(|known| known.stamp < last.stamp)
+            {
+                account.last_error = Some(LastError::clone(last));
+            }
             // The lane that logged last knows the worker's present name.
             if queue.last_record >= account.last_record && queue.written > 0 {
                 account.last_record = queue.last_record;

@@ -17,6 +17,7 @@ use fleetlog_protocol::stamp::{self, Stamp};
 use super::clock::WallClock;
 use super::notice::Notice;
 use super::queues::{Queue, QueueIndex};
+use super::tally::ErrorTexts;
 use super::{Drain, Totals};
 use crate::checkpoint::Checkpoint;
 use crate::format::Line;
@@ -50,16 +51,17 @@ impl Drain {
                 fronts.push(Reverse((stamp, source)));
             }
         }
-        while let Some(Reverse((_, source))) = fronts.pop() {
+        while let Some(Reverse((mut stamp, source))) = fronts.pop() {
             // While a source's next record is still the oldest of all, the heap can rest.
             let bound = fronts.peek().map_or(cutoff, |Reverse((stamp, _))| *stamp);
             loop {
+                self.oldest.get_or_insert(stamp);
                 if matches!(self.emit(source, bound)?, Step::Special) {
                     self.emit_special(source)?;
                 }
                 self.commit_if_full()?;
                 match self.front(source, cutoff) {
-                    Some(next) if next <= bound => {}
+                    Some(next) if next <= bound => stamp = next,
                     Some(next) => {
                         fronts.push(Reverse((next, source)));
                         break;
@@ -87,13 +89,14 @@ impl Drain {
     /// Puts the front of a source into the batch, and the records behind it that are not later than
     /// `bound`, as far as they were received and the batch has room.
     fn emit(&mut self, source: Source, bound: Stamp) -> Result<Step, SinkError> {
-        let Self { intake, queues, sinks, checkpoint, clock, totals, .. } = self;
+        let Self { intake, queues, sinks, checkpoint, clock, totals, error_texts, .. } = self;
         let Some(mut speaker) = intake.speaker(source) else { return Ok(Step::Used) };
         let Some(queue) = queues.get_mut(speaker.queue) else { return Ok(Step::Special) };
         let before = speaker.feed.used();
         let mut outcome;
         loop {
-            outcome = emit_record(&mut speaker, queue, sinks, checkpoint, clock, totals);
+            outcome =
+                emit_record(&mut speaker, queue, sinks, checkpoint, clock, totals, error_texts);
             let goes_on = matches!(outcome, Ok(Step::Used))
                 && !sinks.is_full()
                 && speaker.feed.next_stamp_is_at_most(bound);
@@ -289,6 +292,7 @@ fn emit_record(
     checkpoint: &mut Checkpoint,
     clock: &WallClock,
     totals: &mut Totals,
+    error_texts: &mut ErrorTexts,
 ) -> Result<Step, SinkError> {
     let Some((front, body)) = speaker.feed.front() else { return Ok(Step::Used) };
     if front.seq <= queue.position {
@@ -336,7 +340,13 @@ fn emit_record(
     queue.position = front.seq;
     queue.written += 1;
     queue.last_record = front.stamp;
+    queue.tally.bytes += body.len() as u64;
     totals.written += 1;
+    totals.tally.bytes += body.len() as u64;
+    totals.levels[record.level as usize - 1] += 1;
+    if record.level.is_urgent() {
+        queue.tally.note_urgent(&line, front.stamp, error_texts);
+    }
     totals.truncated += u64::from(record.original_len.is_some());
     speaker.feed.advance();
     Ok(Step::Used)

@@ -17,6 +17,7 @@ mod offences;
 mod queues;
 mod requests;
 mod status;
+mod tally;
 mod trouble;
 
 use std::io;
@@ -32,6 +33,7 @@ use crate::faults::{self, Point};
 use crate::foreign::{Inlet, Rules};
 use crate::intake::segments::LaneIndex;
 use crate::intake::{Callsites, Intake, Introduction, Offence, Role, Token, WorkerLink};
+use crate::meter::Histogram;
 use crate::options::Options;
 use crate::ownership::Ownership;
 use crate::sink::{SinkError, Sinks};
@@ -41,6 +43,7 @@ use clock::WallClock;
 use notice::{Notice, Notices};
 use queues::{QueueIndex, Queues};
 use requests::Requests;
+use tally::{ErrorTexts, Tally, second};
 use trouble::{Trouble, report_recovery};
 
 /// How often disconnected queues are asked whether their process still lives.
@@ -65,9 +68,15 @@ pub enum DrainError {
 }
 
 /// Counts over the listener's life.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Totals {
     written: u64,
+    /// The written ones by level, ERROR first.
+    levels: [u64; 5],
+    /// Their pace, and their bytes.
+    tally: Tally,
+    /// The age of the oldest record of each batch when it was in the files.
+    lag: Histogram,
     dropped: Drops,
     missing: u64,
     truncated: u64,
@@ -76,6 +85,24 @@ struct Totals {
     /// Workers that use the socket because they have no lanes.
     fallbacks: u64,
     offences: std::collections::BTreeMap<&'static str, u64>,
+}
+
+impl Totals {
+    fn new() -> Self {
+        Self {
+            written: 0,
+            levels: [0; 5],
+            tally: Tally::starting_at(0),
+            lag: Histogram::of_seconds(),
+            dropped: Drops::default(),
+            missing: 0,
+            truncated: 0,
+            doubles: 0,
+            died: 0,
+            fallbacks: 0,
+            offences: std::collections::BTreeMap::new(),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -90,6 +117,11 @@ pub(crate) struct Drain {
     clock: WallClock,
     notices: Notices,
     totals: Totals,
+    error_texts: ErrorTexts,
+    /// The second that is not closed yet.
+    second: u64,
+    /// The stamp of the oldest record in the batch; `None` = it has none.
+    oldest: Option<Stamp>,
     requests: Requests,
     /// Connections with bytes that were not looked at, or that wait for a later cut-off.
     active: Vec<Token>,
@@ -144,7 +176,10 @@ impl Drain {
             sinks,
             clock: WallClock::new(),
             notices: Notices::new(),
-            totals: Totals::default(),
+            totals: Totals::new(),
+            error_texts: ErrorTexts::new(),
+            second: second(stamp::now()),
+            oldest: None,
             requests: Requests::default(),
             active: Vec::new(),
             news: Vec::new(),
@@ -236,6 +271,7 @@ impl Drain {
 
     fn round(&mut self, cutoff: Stamp) -> Result<(), DrainError> {
         self.clock.refresh();
+        self.close_second(cutoff);
         let (mut ready, mut refused) = (Vec::new(), Vec::new());
         let paused = self.trouble.is_some();
         let mut look = false;
@@ -283,6 +319,15 @@ impl Drain {
             self.offend(hoarder, &Offence::Hoarding);
         }
         Ok(())
+    }
+
+    /// Closes the second of the round before, if it is over.
+    fn close_second(&mut self, now: Stamp) {
+        let ended = std::mem::replace(&mut self.second, second(now));
+        if ended != self.second {
+            self.totals.tally.close(ended, self.totals.written);
+            self.queues.close_second(ended);
+        }
     }
 
     /// What can fail for a sink's sake. An error leaves everything where the next round finds it.
@@ -458,6 +503,9 @@ impl Drain {
             supervisor.made_progress();
         }
         self.sinks.commit(&self.checkpoint, &advances)?;
+        if let Some(oldest) = self.oldest.take() {
+            self.totals.lag.note(stamp::now().saturating_sub(oldest) as f64 / 1e9);
+        }
         let intake = &mut self.intake;
         self.queues.committed(|queue| {
             if let Some(lane) = queue.lane_index {

@@ -3,12 +3,16 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fleetlog_protocol::limits::{CONNECTIONS_PER_UID_MAX, LANES_MAX};
 use fleetlog_protocol::message::{Drops, QueueId, Receipt, WorkerAccount};
 use fleetlog_protocol::segment::start_time;
 use fleetlog_protocol::stamp::Stamp;
+use nix::time::{ClockId, clock_gettime};
+use nix::unistd::{SysconfVar, sysconf};
 
+use super::tally::Tally;
 use crate::checkpoint::{Advance, Checkpoint, QueueSlot, QueueState};
 use crate::foreign::{Kind, Process, Resumable};
 use crate::intake::peer::Peer;
@@ -34,6 +38,7 @@ pub(crate) struct Queue {
     pub(crate) token: Option<Token>,
     pub(crate) links: u32,
     pub(crate) last_record: Stamp,
+    pub(crate) tally: Tally,
     /// Bytes of the lane that are in a batch.
     pub(crate) tail: u64,
     /// The lane that it is, from 1; 0 = it comes over a socket.
@@ -90,6 +95,11 @@ impl Queue {
         self.foreign() == Some(Kind::Stream)
     }
 
+    /// How long its process has lived; `None` = nobody knows.
+    pub(crate) fn process_age(&self) -> Option<Duration> {
+        age_of(self.start_time)
+    }
+
     /// Takes over what the source has used.
     #[inline]
     pub(crate) fn move_tail(&mut self, feed: &Feed) {
@@ -120,6 +130,16 @@ impl Queue {
             dropped: self.dropped,
         }
     }
+}
+
+/// The age of a process that started at a time of the kernel's clock for processes, in ticks since
+/// the boot.
+pub(super) fn age_of(start_time: u64) -> Option<Duration> {
+    let ticks =
+        u64::try_from(sysconf(SysconfVar::CLK_TCK).ok()??).ok().filter(|ticks| *ticks > 0)?;
+    let now = clock_gettime(ClockId::CLOCK_BOOTTIME).ok()?;
+    let started = Duration::from_secs_f64(start_time as f64 / ticks as f64);
+    (start_time > 0).then(|| Duration::from(now).saturating_sub(started))
 }
 
 /// All queues that may still have something to say.
@@ -317,6 +337,7 @@ impl Queues {
             token: None,
             links: 0,
             last_record: 0,
+            tally: Tally::starting_at(state.written),
             tail: state.tail,
             lane: state.lane,
             lane_index: None,
@@ -350,6 +371,17 @@ impl Queues {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Queue> {
         self.list.iter().flatten()
+    }
+
+    pub(crate) fn enumerate(&self) -> impl Iterator<Item = (QueueIndex, &Queue)> {
+        self.list.iter().enumerate().filter_map(|(index, queue)| Some((index, queue.as_ref()?)))
+    }
+
+    /// Closes a second of every queue's pace.
+    pub(crate) fn close_second(&mut self, second: u64) {
+        for queue in self.list.iter_mut().flatten() {
+            queue.tally.close(second, queue.written);
+        }
     }
 
     /// The queue moved within the current batch.

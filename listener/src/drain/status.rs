@@ -1,4 +1,10 @@
 //! What the listener tells about itself: the status as JSON, and the receipt.
+//!
+//! Everything that shows a fleet (`status`, `top`, the page, the metrics) asks for the same status,
+//! as any client does: what nobody asks for is never put together.
+
+use std::collections::HashMap;
+use std::time::Duration;
 
 use fleetlog_protocol::limits::{CONTROL_REPLY_WORKERS_MAX, FRAME_MAX};
 use fleetlog_protocol::message::{Drops, Receipt};
@@ -6,56 +12,66 @@ use fleetlog_protocol::stamp::{self, Stamp};
 use serde_json::{Map, Value, json};
 
 use super::Drain;
-use super::queues::Queue;
+use super::queues::{Queue, QueueIndex, age_of};
+use super::tally::{LastError, LastSeconds, second};
+use crate::config::shown;
+use crate::intake::Waiting;
 use crate::intake::segments::SegmentIndex;
+use crate::meter::rate;
+use crate::sink::SinkStatus;
 
 impl Drain {
     /// The state of the fleet as JSON text that fits into a frame: where there are too many
     /// workers to name each, as many as fit.
-    pub(super) fn status(&self) -> String {
-        let mut listed = CONTROL_REPLY_WORKERS_MAX;
+    pub(super) fn status(&mut self) -> String {
+        let now = stamp::now();
+        self.close_second(now);
+        let mut workers = self.workers(now);
+        let count = workers.len();
+        workers.truncate(CONTROL_REPLY_WORKERS_MAX);
+        let mut status = self.summary(now);
         loop {
-            let status = self.status_listing(listed);
-            if status.len() < FRAME_MAX - 16 || listed == 0 {
-                return status;
+            status["workers_left_out"] = (count - workers.len()).into();
+            status["workers"] = workers.into();
+            let text = status.to_string();
+            workers = match status["workers"].take() {
+                Value::Array(workers) => workers,
+                _ => Vec::new(),
+            };
+            if text.len() < FRAME_MAX - 16 || workers.is_empty() {
+                return text;
             }
-            listed /= 2;
+            // The texts of the workers are the larger part by far.
+            workers.truncate(workers.len() * (FRAME_MAX - 16) / (text.len() + 1));
         }
     }
 
-    fn status_listing(&self, listed: usize) -> String {
-        let bytes: u64 = self.sinks.status().iter().map(|sink| sink.bytes).sum();
-        let lines: u64 = self.sinks.status().iter().map(|sink| sink.lines).sum();
+    /// The status without the workers.
+    fn summary(&self, now: Stamp) -> Value {
+        let (lines, bytes) = self.sinks.written();
         let trouble = self.trouble.as_ref().map(|trouble| &trouble.error);
+        let error = |sink: &SinkStatus| {
+            let own = trouble.filter(|error| error.target == sink.target);
+            own.map(|error| error.source.to_string())
+        };
+        let (sync, synced) = self.sinks.syncing();
         let sinks: Vec<Value> = self
             .sinks
             .status()
             .into_iter()
-            .map(|sink| {
-                let error = trouble
-                    .filter(|error| error.target == sink.target)
-                    .map(|error| error.source.to_string());
-                json!({
-                    "target": sink.target,
-                    "format": sink.format,
-                    "filter": sink.filter,
-                    "lines": sink.lines,
-                    "bytes": sink.bytes,
-                    "rotations": sink.rotations,
-                    "truncations": sink.truncations,
-                    "archives": sink.archives,
-                    "total_bytes": sink.total_bytes,
-                    "total_bytes_max": (sink.total_bytes_max < u64::MAX)
-                        .then_some(sink.total_bytes_max),
-                    "error": error,
-                })
+            .map(|status| {
+                let error = error(&status);
+                let mut sink = sink(status, error);
+                sink["sync"] = shown::sync(sync).into();
+                sink["seconds_since_sync"] = synced.map(|ago| ago.as_secs_f64()).into();
+                sink
             })
             .collect();
         let connected = self.queues.iter().filter(|queue| queue.links > 0).count();
         let connected = connected + self.intake.segments.len();
-        let lanes = self.intake.segments.iter().filter_map(|(index, _)| self.lane_worker(index));
-        let sockets = self.queues.iter().filter(|queue| !queue.is_lane()).map(worker);
-        let workers: Vec<Value> = lanes.chain(sockets).take(listed).collect();
+        let mut seconds = LastSeconds::default();
+        self.totals.tally.add_to(second(now), &mut seconds);
+        let [error, warn, info, debug, trace] = self.totals.levels;
         json!({
             "listener": {
                 "pid": std::process::id(),
@@ -71,34 +87,46 @@ impl Drain {
                 "written": self.totals.written,
                 "lines": lines,
                 "bytes": bytes,
-                "dropped": drops(&self.totals.dropped),
+                "record_bytes": self.totals.tally.bytes,
+                "levels": {
+                    "error": error, "warn": warn, "info": info, "debug": debug, "trace": trace,
+                },
+                "dropped": drops(&self.dropped()),
                 "missing": self.totals.missing,
                 "truncated": self.totals.truncated,
                 "doubles": self.totals.doubles,
                 "fallbacks": self.totals.fallbacks,
                 "offences": self.totals.offences.values().sum::<u64>(),
+                "records_per_second": rate(&seconds.records),
+                "bytes_per_second": rate(&seconds.bytes),
+                "history": seconds.records,
             },
-            "workers": workers,
             "sinks": sinks,
+            "drain": {
+                "batches": self.sinks.meters.write_seconds.count(),
+                "batch_bytes": self.sinks.meters.batch_bytes.to_json(),
+                "write_seconds": self.sinks.meters.write_seconds.to_json(),
+                "sync_seconds": self.sinks.meters.sync_seconds.to_json(),
+                "lag_seconds": self.totals.lag.to_json(),
+            },
             "clients": {
                 "connections": self.intake.len() + self.intake.foreign(),
                 "offences": self.totals.offences,
             },
         })
-        .to_string()
     }
 
     /// The account at the end.
     pub(super) fn receipt(&self) -> Receipt {
-        let sinks = self.sinks.status();
+        let (lines, bytes) = self.sinks.written();
         let mut receipt = Receipt {
             pid: std::process::id(),
             uptime: self.started.elapsed(),
             workers: self.queues.seen + self.intake.segments.seen,
             died: self.totals.died,
             written: self.totals.written,
-            lines: sinks.iter().map(|sink| sink.lines).sum(),
-            bytes: sinks.iter().map(|sink| sink.bytes).sum(),
+            lines,
+            bytes,
             dropped: self.totals.dropped,
             missing: self.totals.missing,
             truncated: self.totals.truncated,
@@ -111,10 +139,45 @@ impl Drain {
         receipt
     }
 
-    fn lane_worker(&self, index: SegmentIndex) -> Option<Value> {
+    /// All drops: those that the files tell of, and those that workers have counted in their
+    /// segments and not reported yet.
+    fn dropped(&self) -> Drops {
+        let mut dropped = self.totals.dropped;
+        for (index, _) in self.intake.segments.iter() {
+            if let Some(account) = self.lane_account(index) {
+                dropped.add(account.unreported);
+            }
+        }
+        dropped
+    }
+
+    /// Every worker as it stands in the status.
+    fn workers(&mut self, now: Stamp) -> Vec<Value> {
+        let indices: Vec<SegmentIndex> =
+            self.intake.segments.iter().map(|(index, _)| index).collect();
+        let mut workers = Vec::with_capacity(indices.len());
+        for index in indices {
+            let waiting = self.intake.waiting_in_lanes(index);
+            workers.extend(self.lane_worker(index, waiting, now));
+        }
+        let waiting: HashMap<QueueIndex, Waiting> =
+            self.intake.waiting_on_sockets().into_iter().collect();
+        for (index, queue) in self.queues.enumerate().filter(|(_, queue)| !queue.is_lane()) {
+            let waiting = waiting.get(&index).copied().unwrap_or_default();
+            workers.push(socket_worker(queue, waiting, now));
+        }
+        workers
+    }
+
+    fn lane_worker(&self, index: SegmentIndex, waiting: Waiting, now: Stamp) -> Option<Value> {
         let account = self.lane_account(index)?;
         let segment = self.intake.segments.get(index)?;
-        Some(json!({
+        let mut seconds = LastSeconds::default();
+        for queue in self.queues_of(index).into_iter().filter_map(|queue| self.queues.get(queue)) {
+            queue.tally.add_to(second(now), &mut seconds);
+        }
+        let activity = Activity { seconds, waiting, last_error: account.last_error.as_ref() };
+        let mut worker = json!({
             "name": &*account.name,
             "pid": segment.peer.pid,
             "uid": segment.peer.uid,
@@ -126,13 +189,22 @@ impl Drain {
             "written": account.written,
             "dropped": drops(&account.dropped),
             "missing": account.missing,
-            "seconds_since_last": seconds_since(account.last_record),
-        }))
+            "seconds_since_last": seconds_since(account.last_record, now),
+            "bytes": account.bytes,
+            "errors": account.errors,
+            "warnings": account.warnings,
+            "alive_seconds": seconds_of(age_of(segment.described.start_time)),
+        });
+        activity.tell(&mut worker, now);
+        Some(worker)
     }
 }
 
-fn worker(queue: &Queue) -> Value {
-    json!({
+fn socket_worker(queue: &Queue, waiting: Waiting, now: Stamp) -> Value {
+    let mut seconds = LastSeconds::default();
+    queue.tally.add_to(second(now), &mut seconds);
+    let last_error = queue.tally.last_error.as_deref();
+    let mut worker = json!({
         "name": &*queue.name,
         "pid": queue.pid,
         "uid": queue.uid,
@@ -144,12 +216,67 @@ fn worker(queue: &Queue) -> Value {
         "written": queue.written,
         "dropped": drops(&queue.dropped),
         "missing": queue.missing,
-        "seconds_since_last": seconds_since(queue.last_record),
+        "seconds_since_last": seconds_since(queue.last_record, now),
+        "bytes": queue.tally.bytes,
+        "errors": queue.tally.errors,
+        "warnings": queue.tally.warnings,
+        "alive_seconds": seconds_of(queue.process_age()),
+    });
+    Activity { seconds, waiting, last_error }.tell(&mut worker, now);
+    worker
+}
+
+/// What a worker does at the moment.
+struct Activity<'a> {
+    seconds: LastSeconds,
+    waiting: Waiting,
+    last_error: Option<&'a LastError>,
+}
+
+impl Activity<'_> {
+    fn tell(&self, worker: &mut Value, now: Stamp) {
+        let lag = self.waiting.oldest.map_or(0, |oldest| now.saturating_sub(oldest));
+        worker["records_per_second"] = rate(&self.seconds.records).into();
+        worker["bytes_per_second"] = rate(&self.seconds.bytes).into();
+        worker["history"] = self.seconds.records.to_vec().into();
+        worker["queued_bytes"] = self.waiting.bytes.into();
+        worker["lag_seconds"] = (lag as f64 / 1e9).into();
+        worker["last_error"] = self.last_error.map_or(
+            Value::Null,
+            |last| json!({"message": last.message, "seconds_ago": seconds_since(last.stamp, now)}),
+        );
+    }
+}
+
+fn sink(status: SinkStatus, error: Option<String>) -> Value {
+    let bound = |bytes: u64| (bytes < u64::MAX).then_some(bytes);
+    json!({
+        "target": status.target,
+        "format": status.format,
+        "filter": status.filter,
+        "lines": status.lines,
+        "bytes": status.bytes,
+        "rotations": status.rotations,
+        "truncations": status.truncations,
+        "archives": status.archives,
+        "total_bytes": status.total_bytes,
+        "total_bytes_max": bound(status.total_bytes_max),
+        "size": status.size,
+        "size_max": bound(status.size_max),
+        "rotation": status.rotation.map(shown::period),
+        "compression": shown::compression(status.compression),
+        "disk_free_bytes": status.disk.map(|disk| disk.free),
+        "disk_total_bytes": status.disk.map(|disk| disk.total),
+        "error": error,
     })
 }
 
-fn seconds_since(last: Stamp) -> Option<f64> {
-    (last > 0).then(|| stamp::now().saturating_sub(last) as f64 / 1e9)
+fn seconds_since(last: Stamp, now: Stamp) -> Option<f64> {
+    (last > 0).then(|| now.saturating_sub(last) as f64 / 1e9)
+}
+
+fn seconds_of(age: Option<Duration>) -> Option<f64> {
+    age.map(|age| age.as_secs_f64())
 }
 
 fn drops(drops: &Drops) -> Map<String, Value> {

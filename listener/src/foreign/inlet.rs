@@ -165,6 +165,11 @@ impl Inlet {
         self.guests.get_mut(&number)
     }
 
+    /// All foreign workers.
+    pub(crate) fn guests_mut(&mut self) -> impl Iterator<Item = &mut Guest> {
+        self.guests.values_mut()
+    }
+
     /// The guest has something to say.
     pub(crate) fn activate(&mut self, number: ForeignNumber) {
         if let Some(guest) = self.guests.get_mut(&number)

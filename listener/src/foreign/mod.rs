@@ -36,7 +36,7 @@ mod workers;
 
 pub use access::Access;
 pub(crate) use access::Groups;
-pub(crate) use inlet::{Fetched, ForeignNumber, Inlet, Resumable, Rules};
+pub(crate) use inlet::{Fetched, ForeignNumber, Guest, Inlet, Resumable, Rules};
 pub(crate) use outbox::{Kind, News};
 pub(crate) use process::Process;
 pub use rate::RateLimit;

@@ -16,6 +16,7 @@ mod feed;
 pub(crate) mod peer;
 pub(crate) mod seats;
 pub(crate) mod segments;
+mod waiting;
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -44,6 +45,7 @@ use door::{HOLDING, Refused};
 pub(crate) use feed::Feed;
 use seats::Seats;
 use segments::{LaneIndex, Segments};
+pub(crate) use waiting::Waiting;
 
 /// Unfinished frames of all connections together, in bytes.
 const UNFINISHED_MAX: usize = 64 << 20;

@@ -8,7 +8,7 @@
 //! archives and the rotation between both, with the `period` of the clock that ends a file;
 //! `archives`, `retention` and `packing` are what happens to old files, `pack` the thread that
 //! compresses; `latest` is the link, `watch` notices what others do to the folders, and `care`
-//! calls all of them between two batches.
+//! calls all of them between two batches. `status` is what the sinks tell.
 
 mod append;
 mod archives;
@@ -24,6 +24,7 @@ mod period;
 mod retention;
 #[cfg(test)]
 mod simulation;
+mod status;
 mod watch;
 
 use std::collections::HashMap;
@@ -44,6 +45,8 @@ pub(crate) use append::Appended;
 use care::Care;
 use log::{Log, Rules};
 pub(crate) use path::PathTemplate;
+use status::Meters;
+pub(crate) use status::SinkStatus;
 
 /// A set of sinks, one bit each.
 pub(crate) type SinkMask = u64;
@@ -95,23 +98,6 @@ struct OpenFile {
     used: bool,
 }
 
-/// The state of one sink, for `status`.
-#[derive(Clone, Debug)]
-pub(crate) struct SinkStatus {
-    pub(crate) target: String,
-    pub(crate) format: String,
-    pub(crate) filter: String,
-    pub(crate) lines: u64,
-    pub(crate) bytes: u64,
-    pub(crate) rotations: u64,
-    pub(crate) truncations: u64,
-    /// Archives of the open files, and the bytes of all files together.
-    pub(crate) archives: usize,
-    pub(crate) total_bytes: u64,
-    /// The bound of those bytes, for one log; `u64::MAX` = none.
-    pub(crate) total_bytes_max: u64,
-}
-
 /// All sinks of a listener and the batch that is being collected for them.
 #[derive(Debug)]
 pub(crate) struct Sinks {
@@ -128,6 +114,7 @@ pub(crate) struct Sinks {
     full: bool,
     writing: bool,
     care: Care,
+    pub(crate) meters: Meters,
 }
 
 impl Sinks {
@@ -150,6 +137,7 @@ impl Sinks {
             opened: 0,
             full: false,
             writing: false,
+            meters: Meters::new(),
         };
         for path in checkpoint.take_left_open() {
             // A file of a worker that never comes back would stay half rotated for ever.
@@ -221,6 +209,7 @@ impl Sinks {
         checkpoint: &Checkpoint,
         advances: &[Advance],
     ) -> Result<(), SinkError> {
+        let began = Instant::now();
         if !self.writing {
             self.open_intent(checkpoint, advances)?;
         }
@@ -240,6 +229,8 @@ impl Sinks {
         faults::reach(Point::AfterPositions);
         checkpoint.clear_intent();
         faults::reach(Point::AfterClear);
+        self.meters.write_seconds.note(began.elapsed().as_secs_f64());
+        self.meters.batch_bytes.note(self.buffered as f64);
         self.writing = false;
         self.buffered = 0;
         self.opened = 0;
@@ -310,7 +301,8 @@ impl Sinks {
 
     /// Makes every written line durable.
     pub(crate) fn sync_all(&mut self) -> Result<(), SinkError> {
-        self.last_sync = Instant::now();
+        let began = Instant::now();
+        self.last_sync = began;
         for sink in &mut self.sinks {
             for log in logs_mut(&mut sink.shared, &mut sink.files) {
                 if let Err(source) = log.sync() {
@@ -318,12 +310,8 @@ impl Sinks {
                 }
             }
         }
+        self.meters.sync_seconds.note(began.elapsed().as_secs_f64());
         Ok(())
-    }
-
-    /// The state of every sink.
-    pub(crate) fn status(&self) -> Vec<SinkStatus> {
-        self.sinks.iter().map(Sink::status).collect()
     }
 
     fn logs_mut(&mut self) -> impl Iterator<Item = &mut Log> {
@@ -353,24 +341,6 @@ impl Sink {
 
     fn logs(&self) -> impl Iterator<Item = &Log> {
         self.shared.iter().chain(self.files.values().map(|file| &file.log))
-    }
-
-    fn status(&self) -> SinkStatus {
-        let archives = || self.logs().filter_map(|log| log.archives.as_ref());
-        let current: u64 = self.logs().map(|log| log.file.len()).sum();
-        SinkStatus {
-            target: target_text(&self.options),
-            format: self.options.format.to_string(),
-            filter: self.options.filter.to_string(),
-            lines: self.lines,
-            bytes: self.bytes,
-            rotations: self.rotations,
-            truncations: self.truncations
-                + self.logs().map(|log| log.file.truncations).sum::<u64>(),
-            archives: archives().map(archives::Archives::len).sum(),
-            total_bytes: current + archives().map(archives::Archives::bytes).sum::<u64>(),
-            total_bytes_max: self.rules.total_size_max,
-        }
     }
 }
 

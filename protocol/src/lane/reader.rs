@@ -83,6 +83,14 @@ impl<P: Place> Reader<P> {
         len
     }
 
+    /// Copies the first of the waiting bytes into `out` and leaves them where they are; returns how
+    /// many there were.
+    pub fn peek(&self, out: &mut [u8]) -> usize {
+        let len = usize::try_from(self.waiting()).unwrap_or(usize::MAX).min(out.len());
+        self.place.copy_out(self.taken, &mut out[..len]);
+        len
+    }
+
     /// Lets the writer have the room of everything before the counter value `to` again.
     pub fn release(&mut self, to: u64) {
         debug_assert!(self.released <= to && to <= self.taken, "only what was taken is released");

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fleetlog_protocol::callsite::Callsite;
-use fleetlog_protocol::frame::Kind;
+use fleetlog_protocol::frame::{self, Kind};
 use fleetlog_protocol::lane::Reader;
 use fleetlog_protocol::limits::CONNECTIONS_PER_UID_MAX;
 use fleetlog_protocol::message::{Drops, Name, QueueId};
@@ -31,6 +31,7 @@ use super::buffer::Shared;
 use super::callsites::Callsites;
 use super::feed::{Feed, Peek};
 use super::peer::Peer;
+use super::waiting::{Waiting, stamp_at_front};
 use super::{Offence, Token};
 use crate::sink::SinkMask;
 use guard::{Missing, within};
@@ -43,6 +44,9 @@ pub(crate) type LaneIndex = usize;
 
 /// How much of a lane is copied out at a time: it is used while it is in the processor's cache.
 const CHUNK: usize = 32 << 10;
+
+/// What of a lane's next frame is looked at to know its stamp: its header, number and stamp.
+const FRONT: usize = frame::HEADER_LEN + 16;
 
 /// How long a lane without news is looked at before it is left alone. A worker that logs more
 /// often never has to ring.
@@ -386,6 +390,26 @@ impl Segments {
     /// Whether any lane is looked at.
     pub(crate) const fn watches(&self) -> bool {
         !self.watched.is_empty()
+    }
+
+    /// What waits in the lanes of a segment: in their memory, and taken out of it.
+    pub(in crate::intake) fn waiting(&mut self, index: SegmentIndex) -> Waiting {
+        let Some(Some(segment)) = self.list.get(index) else { return Waiting::default() };
+        let mut sum = Waiting::default();
+        for lane in &segment.lanes {
+            let Some(lane) = self.lanes.get_mut(*lane).and_then(Option::as_mut) else { continue };
+            let mut waiting = Waiting::of(&mut lane.feed);
+            let mut front = [0; FRONT];
+            let looked = within(&segment.foreign.range(), || {
+                // A head that can't be true is told where the lane is read.
+                lane.reader.look().map_or((0, 0), |there| (there, lane.reader.peek(&mut front)))
+            });
+            let (there, seen) = looked.unwrap_or_default();
+            waiting.oldest = waiting.oldest.or_else(|| stamp_at_front(&front[..seen]));
+            waiting.bytes += there;
+            sum.add(waiting);
+        }
+        sum
     }
 
     /// The stamp of a lane's next record; see [`super::Connection::next_stamp`].
