@@ -3,8 +3,8 @@
 //! The modules in the order of a record's way: `ownership` of the run directory, `intake` of
 //! connections, the `drain` that merges them by time, `route` tells which sinks want a record,
 //! `format` turns it into a line, `sink` collects and writes lines, `checkpoint` makes a batch
-//! exactly-once. Beside that way: `options`, the `config` file, the `supervisor` above this process
-//! and the `command` line.
+//! exactly-once. Beside that way: `options`, the `config` file, the `supervisor` above this process,
+//! the `metrics` for whoever watches it, and the `command` line.
 //!
 //! # Example
 //!
@@ -41,6 +41,7 @@ pub mod format;
 mod intake;
 mod listener;
 mod meter;
+mod metrics;
 pub mod options;
 mod ownership;
 mod process;
@@ -53,6 +54,7 @@ mod wake;
 pub use drain::DrainError;
 pub use fleetlog_protocol::message::{DropReason, Drops, Receipt, WorkerAccount};
 pub use listener::{Builder, ListenError, Listener, RunningListener};
+pub use metrics::StartError as MetricsError;
 pub use ownership::OwnershipError;
 pub use process::ListenerProcess;
 pub use sink::SinkError;

@@ -14,7 +14,8 @@ use crate::checkpoint::Checkpoint;
 use crate::disk::{SharedDisk, System};
 use crate::drain::{Drain, DrainError};
 use crate::format::Format;
-use crate::options::{Access, Keeping, Options, RateLimit, SinkOptions, SinkTarget, Sync};
+use crate::metrics::StartError;
+use crate::options::{Access, Address, Keeping, Options, RateLimit, SinkOptions, SinkTarget, Sync};
 use crate::ownership::{Ownership, OwnershipError};
 use crate::process::ListenerProcess;
 use crate::route::Directives;
@@ -43,6 +44,9 @@ pub enum ListenError {
     /// There are too many outputs.
     #[error("{0} outputs are too many: at most {SINKS_MAX}")]
     TooManySinks(usize),
+    /// The metrics can't be served.
+    #[error(transparent)]
+    Metrics(#[from] StartError),
     /// The drain failed.
     #[error(transparent)]
     Drain(#[from] DrainError),
@@ -157,6 +161,12 @@ impl Builder {
     /// How much a foreign client may log; by default as much as the disk takes.
     pub fn rate_limit(mut self, limit: RateLimit) -> Self {
         self.options.rate_limit = Some(limit);
+        self
+    }
+
+    /// Serves metrics at an address; nowhere by default.
+    pub fn metrics(mut self, address: Address) -> Self {
+        self.options.metrics = Some(address);
         self
     }
 

@@ -14,7 +14,7 @@ use super::screen::Screen;
 use super::table::bytes;
 use crate::config::{self, Settings};
 use crate::listener::{ListenError, Listener};
-use crate::options::{Options, SinkTarget};
+use crate::options::{Address, Options, SinkTarget};
 use crate::ownership::OwnershipError;
 
 /// Own the log files and drain the fleet into them
@@ -36,6 +36,8 @@ use crate::ownership::OwnershipError;
     ("A layout of your own", "fleetlog listen --format '{time} {worker:<10} {level:<8} {message}'"),
     ("For web servers of another user too, none of which may flood",
      "fleetlog listen --file apps.log --allow-uid www-data --rate-limit-burst 10000"),
+    ("Metrics for Prometheus at http://127.0.0.1:9102/metrics",
+     "fleetlog listen --file apps.log --metrics 9102"),
     ("All settings from a file", "fleetlog listen --config /etc/fleetlog.toml"),
 ]))]
 pub(super) struct Listen {
@@ -69,6 +71,11 @@ pub(super) struct Listen {
     #[arg(long, value_name = "TIME", value_parser = config::interval)]
     #[arg(help_heading = "Who may log")]
     rate_limit_interval: Option<Duration>,
+
+    /// Serve OpenMetrics by HTTP at this address: a port of this host, an IP address with a port, or
+    /// unix:/path/of/a/socket [default: not at all]
+    #[arg(long, value_name = "ADDRESS", help_heading = "Watching")]
+    metrics: Option<Address>,
 
     /// End when the last worker that was there is gone [default: false]
     #[arg(long, value_name = "YES", num_args = 0..=1, require_equals = true)]
@@ -104,6 +111,7 @@ impl Listen {
             allow_gid: self.allow_gid.clone(),
             rate_limit_burst: self.rate_limit_burst,
             rate_limit_interval: self.rate_limit_interval,
+            metrics: self.metrics.clone(),
             exit_with_last_worker: self.exit_with_last_worker,
             diagnostics_dir: self.diagnostics_dir.clone(),
             ..self.outputs.settings()

@@ -12,7 +12,7 @@ use super::{
     FileRules, FileSettings, Settings, Timezone, duration, group, interval, mode, rotation, size,
     sync, target, user,
 };
-use crate::options::{Compression, SinkTarget};
+use crate::options::{Address, AddressError, Compression, SinkTarget};
 
 /// A configuration file that can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -117,6 +117,7 @@ const LISTENER: &[Key<Settings>] = &[
         name: "exit_with_last_worker",
         set: |to, value| put(&mut to.exit_with_last_worker, boolean(value)),
     },
+    Key { name: "metrics", set: |to, value| put(&mut to.metrics, address(value)) },
     Key { name: "timezone", set: |to, value| put(&mut to.timezone, text(value, timezone)) },
     Key { name: "diagnostics_dir", set: |to, value| put(&mut to.diagnostics_dir, path(value)) },
 ];
@@ -308,6 +309,16 @@ fn all<T>(
         value => vec![read(value)?],
     };
     Ok(())
+}
+
+/// An address, or a port of this host.
+fn address(value: &DeValue<'_>) -> Result<Address, String> {
+    match value {
+        DeValue::Integer(_) => {
+            number(value)?.to_string().parse().map_err(|error: AddressError| error.to_string())
+        }
+        _ => text(value, str::parse),
+    }
 }
 
 /// A user's name, or its number.

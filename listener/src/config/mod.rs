@@ -17,7 +17,7 @@ use nix::unistd::{Gid, Uid};
 
 use crate::format::Format;
 use crate::options::{
-    Access, Compression, Keeping, KeepingError, Options, Period, RateLimit, SinkOptions,
+    Access, Address, Compression, Keeping, KeepingError, Options, Period, RateLimit, SinkOptions,
     SinkTarget, Sync,
 };
 use crate::route::Directives;
@@ -47,6 +47,8 @@ pub struct Settings {
     pub sync: Option<Sync>,
     /// End when the last worker is gone.
     pub exit_with_last_worker: Option<bool>,
+    /// Where metrics are served.
+    pub metrics: Option<Address>,
     /// The clock of the time in a line.
     pub timezone: Option<Timezone>,
     /// The folder for a file of the listener's own diagnostics.
@@ -163,6 +165,7 @@ impl Settings {
             rate_limit_interval: self.rate_limit_interval.or(lower.rate_limit_interval),
             sync: self.sync.or(lower.sync),
             exit_with_last_worker: self.exit_with_last_worker.or(lower.exit_with_last_worker),
+            metrics: self.metrics.or(lower.metrics),
             timezone: self.timezone.or(lower.timezone),
             diagnostics_dir: self.diagnostics_dir.or(lower.diagnostics_dir),
             files: either(self.files, lower.files),
@@ -196,6 +199,7 @@ impl Settings {
         options.sync = self.sync.unwrap_or(options.sync);
         options.exit_with_last_worker =
             self.exit_with_last_worker.unwrap_or(options.exit_with_last_worker);
+        options.metrics = self.metrics;
         let timezone = self.timezone.unwrap_or_default();
         let files = if self.files.is_empty() {
             vec![FileSettings { target: SinkTarget::Stdout, rules: FileRules::default() }]

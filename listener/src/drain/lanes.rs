@@ -319,12 +319,13 @@ impl Drain {
             }
             self.queues.end(queue);
         }
-        self.queues.keep(WorkerAccount {
+        let ended = WorkerAccount {
             name: account.name.to_string(),
             pid,
             written: account.written,
             dropped: account.dropped,
-        });
+        };
+        self.queues.keep(ended, account.missing);
     }
 
     pub(super) fn queues_of(&self, index: SegmentIndex) -> Vec<QueueIndex> {

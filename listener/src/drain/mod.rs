@@ -34,6 +34,7 @@ use crate::foreign::{Inlet, Rules};
 use crate::intake::segments::LaneIndex;
 use crate::intake::{Callsites, Intake, Introduction, Offence, Role, Token, WorkerLink};
 use crate::meter::Histogram;
+use crate::metrics::Server;
 use crate::options::Options;
 use crate::ownership::Ownership;
 use crate::sink::{SinkError, Sinks};
@@ -144,6 +145,8 @@ pub(crate) struct Drain {
     is_alone: bool,
     /// Who hears how this process fares, if anybody wants to.
     supervisor: Option<Supervisor>,
+    /// The thread that serves metrics; it ends with the drain.
+    metrics: Option<Server>,
 }
 
 impl Drain {
@@ -193,8 +196,12 @@ impl Drain {
             worker_seen: false,
             is_alone: false,
             supervisor: None,
+            metrics: None,
         };
         drain.scan()?;
+        let address = drain.options.metrics.as_ref();
+        let server = address.map(|address| Server::start(address, &drain.ownership.run_dir));
+        drain.metrics = server.transpose()?;
         Ok(drain)
     }
 
@@ -541,6 +548,7 @@ impl Drain {
 
     /// The end: everything is written; sync, give the receipt, let go.
     fn end(mut self) -> Result<Receipt, DrainError> {
+        self.metrics = None;
         self.sinks.sync_all().map_err(DrainError::Unwritten)?;
         let deadline = Instant::now() + self.options.packing_grace;
         self.sinks.finish_packing(&self.checkpoint, deadline);

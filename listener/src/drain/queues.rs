@@ -1,6 +1,6 @@
 //! Queues: what the listener knows of each worker's queue, beside the checkpoint's copy of it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,6 +61,18 @@ pub(crate) struct Queue {
     seen: bool,
     dirty: bool,
     ends: bool,
+}
+
+/// Names whose past is kept apart: enough for every fleet whose workers have names of their own, and
+/// few enough for a status.
+const PAST_NAMES_MAX: usize = 200;
+
+/// What workers did that are gone.
+#[derive(Debug, Default)]
+pub(crate) struct Past {
+    pub(crate) written: u64,
+    pub(crate) dropped: Drops,
+    pub(crate) missing: u64,
 }
 
 /// What stands in place of a lane's number for the queues of foreign workers.
@@ -151,6 +163,8 @@ pub(crate) struct Queues {
     dirty: Vec<QueueIndex>,
     /// The accounts of queues that ended, in the order of their end.
     ended: Vec<WorkerAccount>,
+    /// What all workers of a name did that ended; beyond a number of names, those without one.
+    pub(crate) past: BTreeMap<Box<str>, Past>,
     /// Workers that have spoken to this listener.
     pub(crate) seen: u64,
     /// It was told once that the checkpoint has no room.
@@ -428,18 +442,25 @@ impl Queues {
             queue.acked = queue.position;
             if queue.ends {
                 // The account of a worker with lanes is kept when its segment ends.
-                let account = (!queue.is_lane()).then(|| queue.account());
+                let account = (!queue.is_lane()).then(|| (queue.account(), queue.missing));
                 self.by_id.remove(&self.list[index].take().map_or(QueueId(0), |queue| queue.id));
                 self.free.push(index);
-                if let Some(account) = account {
-                    self.keep(account);
+                if let Some((account, missing)) = account {
+                    self.keep(account, missing);
                 }
             }
         }
     }
 
     /// Keeps the account of a worker that ended.
-    pub(crate) fn keep(&mut self, account: WorkerAccount) {
+    pub(crate) fn keep(&mut self, account: WorkerAccount, missing: u64) {
+        let is_known = self.past.contains_key(account.name.as_str());
+        let has_room = is_known || self.past.len() < PAST_NAMES_MAX;
+        let name = if has_room { account.name.as_str() } else { "" };
+        let past = self.past.entry(name.into()).or_default();
+        past.written += account.written;
+        past.dropped.add(account.dropped);
+        past.missing += missing;
         // Enough to name the workers of any fleet that a person reads about one by one.
         if self.ended.len() < 2048 {
             self.ended.push(account);

@@ -61,7 +61,7 @@ impl Drain {
             .into_iter()
             .map(|status| {
                 let error = error(&status);
-                let mut sink = sink(status, error);
+                let mut sink = sink(&status, error.as_deref());
                 sink["sync"] = shown::sync(sync).into();
                 sink["seconds_since_sync"] = synced.map(|ago| ago.as_secs_f64()).into();
                 sink
@@ -101,6 +101,7 @@ impl Drain {
                 "bytes_per_second": rate(&seconds.bytes),
                 "history": seconds.records,
             },
+            "ended": self.ended(),
             "sinks": sinks,
             "drain": {
                 "batches": self.sinks.meters.write_seconds.count(),
@@ -137,6 +138,19 @@ impl Drain {
         self.queues.settle_accounts(&mut receipt);
         self.settle_lane_accounts(&mut receipt);
         receipt
+    }
+
+    /// What the workers did that are gone, by name.
+    fn ended(&self) -> Vec<Value> {
+        let ended = self.queues.past.iter().map(|(name, past)| {
+            json!({
+                "name": name,
+                "written": past.written,
+                "dropped": drops(&past.dropped),
+                "missing": past.missing,
+            })
+        });
+        ended.collect()
     }
 
     /// All drops: those that the files tell of, and those that workers have counted in their
@@ -248,7 +262,7 @@ impl Activity<'_> {
     }
 }
 
-fn sink(status: SinkStatus, error: Option<String>) -> Value {
+fn sink(status: &SinkStatus, error: Option<&str>) -> Value {
     let bound = |bytes: u64| (bytes < u64::MAX).then_some(bytes);
     json!({
         "target": status.target,

@@ -12,6 +12,7 @@ use crate::route::Directives;
 mod keeping;
 
 pub use crate::foreign::{Access, RateLimit};
+pub use crate::metrics::{Address, AddressError};
 pub use keeping::{Compression, Keeping, KeepingError, Period};
 
 /// A listener's options.
@@ -32,6 +33,8 @@ pub struct Options {
     pub sync: Sync,
     /// End when the last worker that was there is gone.
     pub exit_with_last_worker: bool,
+    /// Where metrics are served; nowhere by default.
+    pub metrics: Option<Address>,
     /// How long an end waits for the compression of old files; what is left over is done by the next
     /// listener.
     pub packing_grace: Duration,
@@ -125,6 +128,7 @@ impl Options {
             sinks: Vec::new(),
             sync: Sync::default(),
             exit_with_last_worker: false,
+            metrics: None,
             packing_grace: Self::PACKING_GRACE,
         }
     }
