@@ -46,6 +46,7 @@ pub mod options;
 mod ownership;
 mod process;
 mod reading;
+mod redact;
 pub mod route;
 mod sink;
 mod supervisor;

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use fleetlog_protocol::message::Receipt;
 use fleetlog_protocol::run_dir;
@@ -15,7 +16,9 @@ use crate::disk::{SharedDisk, System};
 use crate::drain::{Drain, DrainError};
 use crate::format::Format;
 use crate::metrics::StartError;
-use crate::options::{Access, Address, Keeping, Options, RateLimit, SinkOptions, SinkTarget, Sync};
+use crate::options::{
+    Access, Address, Keeping, Options, RateLimit, Redaction, SinkOptions, SinkTarget, Sync,
+};
 use crate::ownership::{Ownership, OwnershipError};
 use crate::process::ListenerProcess;
 use crate::route::Directives;
@@ -161,6 +164,18 @@ impl Builder {
     /// How much a foreign client may log; by default as much as the disk takes.
     pub fn rate_limit(mut self, limit: RateLimit) -> Self {
         self.options.rate_limit = Some(limit);
+        self
+    }
+
+    /// Shows the values of these names nowhere; by default all are shown.
+    pub fn redaction(mut self, redaction: Redaction) -> Self {
+        self.options.redaction = redaction;
+        self
+    }
+
+    /// Lets equal records wait so long for each other to share a line; by default each has its own.
+    pub const fn dedup(mut self, window: Duration) -> Self {
+        self.options.dedup = Some(window);
         self
     }
 

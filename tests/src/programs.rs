@@ -18,6 +18,7 @@ pub fn find(program: &str) -> Option<PathBuf> {
         "logger" => "bsdutils",
         "nginx" => "nginx-light",
         "node" => "nodejs",
+        "promtool" => "prometheus",
         other => other,
     };
     places.next().or_else(|| missing(program, &format!("apt-get install {package}")))
@@ -33,7 +34,7 @@ pub fn python(modules: &[&str]) -> Option<PathBuf> {
     let mut candidates = candidates.into_iter().flatten().chain(["python3".into()]);
     let found = candidates.find(|python| runs(Command::new(python).args(["-c", &imports])));
     found.or_else(|| {
-        let packages = "gunicorn loguru structlog python-json-logger";
+        let packages = "gunicorn loguru structlog python-json-logger prometheus_client";
         let how = format!(
             "python3 -m venv target/programs/venv && target/programs/venv/bin/pip install {packages}"
         );

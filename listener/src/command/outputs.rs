@@ -8,7 +8,7 @@ use nix::unistd::Gid;
 
 use crate::config::{self, FileRules, FileSettings, Settings, Timezone};
 use crate::format::Format;
-use crate::options::{Compression, Period, Sync};
+use crate::options::{Compression, Period, Redaction, Sync};
 use crate::route::Directives;
 
 /// Where lines go.
@@ -77,6 +77,16 @@ pub(super) struct Outputs {
     #[arg(long, value_name = "GROUP", value_parser = config::group)]
     file_group: Option<Gid>,
 
+    /// Never show the values of these names, in fields and as key=value in texts, such as
+    /// password,token,authorization [default: none]
+    #[arg(long, value_name = "NAMES")]
+    redact: Option<Redaction>,
+
+    /// Let equal records wait up to this long for each other to become one line with their count and
+    /// workers, such as 1s; 0s is not at all [default: 0s]
+    #[arg(long, value_name = "TIME", value_parser = config::duration)]
+    dedup: Option<Duration>,
+
     /// When lines are made durable against power loss: never, always, or at least every so often,
     /// such as 1s [default: never]
     #[arg(long, value_name = "WHEN", value_parser = config::sync)]
@@ -103,6 +113,8 @@ impl Outputs {
         Settings {
             sync: self.sync,
             timezone: self.timezone,
+            redact: self.redact.clone(),
+            dedup: self.dedup,
             files: self.file.iter().map(of).collect(),
             every_file: FileRules {
                 format: self.format.clone(),

@@ -12,7 +12,7 @@ use super::{
     FileRules, FileSettings, Settings, Timezone, duration, group, interval, mode, rotation, size,
     sync, target, user,
 };
-use crate::options::{Address, AddressError, Compression, SinkTarget};
+use crate::options::{Address, AddressError, Compression, Redaction, RedactionError, SinkTarget};
 
 /// A configuration file that can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -117,6 +117,8 @@ const LISTENER: &[Key<Settings>] = &[
         name: "exit_with_last_worker",
         set: |to, value| put(&mut to.exit_with_last_worker, boolean(value)),
     },
+    Key { name: "redact", set: |to, value| put(&mut to.redact, redaction(value)) },
+    Key { name: "dedup", set: |to, value| put(&mut to.dedup, text(value, duration)) },
     Key { name: "metrics", set: |to, value| put(&mut to.metrics, address(value)) },
     Key { name: "timezone", set: |to, value| put(&mut to.timezone, text(value, timezone)) },
     Key { name: "diagnostics_dir", set: |to, value| put(&mut to.diagnostics_dir, path(value)) },
@@ -309,6 +311,16 @@ fn all<T>(
         value => vec![read(value)?],
     };
     Ok(())
+}
+
+/// Names in one text, with commas between them, or in a list.
+fn redaction(value: &DeValue<'_>) -> Result<Redaction, String> {
+    let DeValue::Array(names) = value else { return text(value, str::parse) };
+    let names: Result<Vec<String>, String> = names
+        .iter()
+        .map(|name| text(name.get_ref(), |name| Ok::<_, String>(name.to_owned())))
+        .collect();
+    names?.join(",").parse().map_err(|error: RedactionError| error.to_string())
 }
 
 /// An address, or a port of this host.

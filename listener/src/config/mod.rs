@@ -17,8 +17,8 @@ use nix::unistd::{Gid, Uid};
 
 use crate::format::Format;
 use crate::options::{
-    Access, Address, Compression, Keeping, KeepingError, Options, Period, RateLimit, SinkOptions,
-    SinkTarget, Sync,
+    Access, Address, Compression, Keeping, KeepingError, Options, Period, RateLimit, Redaction,
+    SinkOptions, SinkTarget, Sync,
 };
 use crate::route::Directives;
 use crate::sink::PathTemplate;
@@ -47,6 +47,10 @@ pub struct Settings {
     pub sync: Option<Sync>,
     /// End when the last worker is gone.
     pub exit_with_last_worker: Option<bool>,
+    /// Names whose values are shown nowhere.
+    pub redact: Option<Redaction>,
+    /// How long equal records wait for each other to share a line; zero = not at all.
+    pub dedup: Option<Duration>,
     /// Where metrics are served.
     pub metrics: Option<Address>,
     /// The clock of the time in a line.
@@ -165,6 +169,8 @@ impl Settings {
             rate_limit_interval: self.rate_limit_interval.or(lower.rate_limit_interval),
             sync: self.sync.or(lower.sync),
             exit_with_last_worker: self.exit_with_last_worker.or(lower.exit_with_last_worker),
+            redact: self.redact.or(lower.redact),
+            dedup: self.dedup.or(lower.dedup),
             metrics: self.metrics.or(lower.metrics),
             timezone: self.timezone.or(lower.timezone),
             diagnostics_dir: self.diagnostics_dir.or(lower.diagnostics_dir),
@@ -200,6 +206,8 @@ impl Settings {
         options.exit_with_last_worker =
             self.exit_with_last_worker.unwrap_or(options.exit_with_last_worker);
         options.metrics = self.metrics;
+        options.redaction = self.redact.unwrap_or_default();
+        options.dedup = self.dedup;
         let timezone = self.timezone.unwrap_or_default();
         let files = if self.files.is_empty() {
             vec![FileSettings { target: SinkTarget::Stdout, rules: FileRules::default() }]

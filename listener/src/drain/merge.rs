@@ -15,9 +15,10 @@ use fleetlog_protocol::record::Record;
 use fleetlog_protocol::stamp::{self, Stamp};
 
 use super::clock::WallClock;
+use super::dedup::{Arrival, Offered};
 use super::notice::Notice;
 use super::queues::{Queue, QueueIndex};
-use super::tally::ErrorTexts;
+use super::revision::Revision;
 use super::{Drain, Totals};
 use crate::checkpoint::Checkpoint;
 use crate::format::Line;
@@ -89,16 +90,16 @@ impl Drain {
     /// Puts the front of a source into the batch, and the records behind it that are not later than
     /// `bound`, as far as they were received and the batch has room.
     fn emit(&mut self, source: Source, bound: Stamp) -> Result<Step, SinkError> {
-        let Self { intake, queues, sinks, checkpoint, clock, totals, error_texts, .. } = self;
+        let Self { intake, queues, sinks, checkpoint, clock, totals, revision, .. } = self;
         let Some(mut speaker) = intake.speaker(source) else { return Ok(Step::Used) };
         let Some(queue) = queues.get_mut(speaker.queue) else { return Ok(Step::Special) };
         let before = speaker.feed.used();
         let mut outcome;
         loop {
-            outcome =
-                emit_record(&mut speaker, queue, sinks, checkpoint, clock, totals, error_texts);
+            outcome = emit_record(&mut speaker, queue, sinks, checkpoint, clock, totals, revision);
             let goes_on = matches!(outcome, Ok(Step::Used))
                 && !sinks.is_full()
+                && !revision.is_full()
                 && speaker.feed.next_stamp_is_at_most(bound);
             if !goes_on {
                 break;
@@ -257,6 +258,11 @@ impl Drain {
         let callsite = &self.notices.callsite;
         let sinks = self.sinks.interested(callsite.level, &callsite.target);
         self.sinks.prepare(sinks, &queue.name, queue.pid, &mut self.checkpoint)?;
+        if self.revision.due().is_some() {
+            // The line stands behind all that came before it.
+            self.commit()?;
+        }
+        let Some(queue) = self.queues.get(index) else { return Ok(()) };
         let now = self.clock.time(stamp::now());
         let (name, pid) = (Arc::clone(&queue.name), queue.pid);
         if !self.sinks.has_room_for_notices(sinks, &name, pid, now) {
@@ -278,6 +284,7 @@ impl Drain {
             pid: queue.pid,
             lane: 0,
             time: self.clock.time(stamp),
+            repeats: &[],
         };
         self.sinks.append_notice(sinks, &line);
     }
@@ -292,7 +299,7 @@ fn emit_record(
     checkpoint: &mut Checkpoint,
     clock: &WallClock,
     totals: &mut Totals,
-    error_texts: &mut ErrorTexts,
+    revision: &mut Revision,
 ) -> Result<Step, SinkError> {
     let Some((front, body)) = speaker.feed.front() else { return Ok(Step::Used) };
     if front.seq <= queue.position {
@@ -315,7 +322,7 @@ fn emit_record(
         },
         Some(definition) => match Callsite::decode(definition) {
             Ok(callsite) => {
-                inline = callsite;
+                inline = Arc::new(callsite);
                 (&inline, sinks.interested(record.level, &inline.target))
             }
             Err(_) => return Ok(Step::Special),
@@ -326,6 +333,15 @@ fn emit_record(
     }
     queue.take_name(speaker.name, checkpoint);
     sinks.prepare(mask, speaker.name, queue.pid, checkpoint)?;
+    let redacted =
+        revision.redactor.as_mut().and_then(|redactor| redactor.redact(record, callsite));
+    let shown = redacted.map(|bytes| (bytes, Record::decode(bytes)));
+    let (bytes, record) = match &shown {
+        None => (body, record),
+        Some((bytes, Ok(record))) => (*bytes, record),
+        // What can't be shown without its secrets is not shown.
+        Some((_, Err(_))) => return Ok(Step::Special),
+    };
     let line = Line {
         record,
         callsite,
@@ -333,9 +349,20 @@ fn emit_record(
         pid: queue.pid,
         lane: u32::from(speaker.lane),
         time: clock.time(front.stamp),
+        repeats: &[],
     };
-    if sinks.append(mask, &line) == Appended::Full {
-        return Ok(Step::Full);
+    match &mut revision.dedup {
+        None if sinks.append(mask, &line) == Appended::Full => return Ok(Step::Full),
+        None => {}
+        Some(dedup) => {
+            let worker = speaker.name;
+            let arrival = Arrival { line: &line, bytes, callsite, worker, sinks: mask };
+            match dedup.offer(&arrival, sinks) {
+                Offered::Held => {}
+                Offered::Merged => totals.merged += 1,
+                Offered::Full => return Ok(Step::Full),
+            }
+        }
     }
     queue.position = front.seq;
     queue.written += 1;
@@ -345,7 +372,7 @@ fn emit_record(
     totals.tally.bytes += body.len() as u64;
     totals.levels[record.level as usize - 1] += 1;
     if record.level.is_urgent() {
-        queue.tally.note_urgent(&line, front.stamp, error_texts);
+        queue.tally.note_urgent(&line, front.stamp, &mut revision.error_texts);
     }
     totals.truncated += u64::from(record.original_len.is_some());
     speaker.feed.advance();

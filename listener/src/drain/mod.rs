@@ -9,6 +9,7 @@
 //! tries again, and goes on with the same batch.
 
 mod clock;
+mod dedup;
 mod foreign;
 mod lanes;
 mod merge;
@@ -16,6 +17,7 @@ mod notice;
 mod offences;
 mod queues;
 mod requests;
+mod revision;
 mod status;
 mod tally;
 mod trouble;
@@ -44,7 +46,8 @@ use clock::WallClock;
 use notice::{Notice, Notices};
 use queues::{QueueIndex, Queues};
 use requests::Requests;
-use tally::{ErrorTexts, Tally, second};
+use revision::Revision;
+use tally::{Tally, second};
 use trouble::{Trouble, report_recovery};
 
 /// How often disconnected queues are asked whether their process still lives.
@@ -81,6 +84,8 @@ struct Totals {
     dropped: Drops,
     missing: u64,
     truncated: u64,
+    /// Records that share the line of an equal one.
+    merged: u64,
     doubles: u64,
     died: u64,
     /// Workers that use the socket because they have no lanes.
@@ -98,6 +103,7 @@ impl Totals {
             dropped: Drops::default(),
             missing: 0,
             truncated: 0,
+            merged: 0,
             doubles: 0,
             died: 0,
             fallbacks: 0,
@@ -118,7 +124,7 @@ pub(crate) struct Drain {
     clock: WallClock,
     notices: Notices,
     totals: Totals,
-    error_texts: ErrorTexts,
+    revision: Revision,
     /// The second that is not closed yet.
     second: u64,
     /// The stamp of the oldest record in the batch; `None` = it has none.
@@ -169,6 +175,7 @@ impl Drain {
         if let Some(watch) = sinks.watch() {
             intake.wake_by(watch)?;
         }
+        let revision = Revision::new(&options);
         let mut drain = Self {
             options,
             ownership,
@@ -180,7 +187,7 @@ impl Drain {
             clock: WallClock::new(),
             notices: Notices::new(),
             totals: Totals::new(),
-            error_texts: ErrorTexts::new(),
+            revision,
             second: second(stamp::now()),
             oldest: None,
             requests: Requests::default(),
@@ -264,6 +271,7 @@ impl Drain {
             Some(self.orphan_check),
             self.intake.segments.next_check(),
             self.scan_at,
+            self.revision.due(),
             self.supervisor.as_ref().and_then(Supervisor::due),
         ];
         Ok(self.intake.wait(deadlines.into_iter().flatten().min())?)
@@ -346,10 +354,10 @@ impl Drain {
         self.finish_ended()?;
         self.finish_foreigners();
         self.look_for_orphans()?;
-        self.commit()?;
+        self.commit_if_due()?;
         self.finish_lanes()?;
         // What was said about lanes that ended belongs to the files as they are.
-        self.commit()?;
+        self.commit_if_due()?;
         self.sinks.tend(self.clock.time(cutoff), &self.checkpoint)?;
         self.sinks.sync_if_due()
     }
@@ -429,6 +437,8 @@ impl Drain {
                 index += 1;
                 continue;
             }
+            // It waits for its last records to be in the files before it ends.
+            self.revision.is_hurried |= connection.is_leaving();
             if connection.ended {
                 self.finish(token)?;
             } else {
@@ -453,7 +463,9 @@ impl Drain {
             }
             Role::Worker(link) => {
                 let (queue, left) = (link.queue, link.goodbye.is_some());
-                self.prepare_notice(queue)?;
+                if !left {
+                    self.prepare_notice(queue)?;
+                }
                 if self.unlink(queue, token) {
                     if left {
                         self.queues.end(queue);
@@ -500,8 +512,25 @@ impl Drain {
         Ok(())
     }
 
+    /// Commits unless records may still wait for equal ones. While any do, there is no batch
+    /// between two rounds.
+    fn commit_if_due(&mut self) -> Result<(), SinkError> {
+        let may_wait = self.revision.due().is_some_and(|due| Instant::now() < due)
+            && !self.revision.is_full()
+            && !self.revision.is_hurried
+            && !self.requests.want_the_files()
+            && self.sinks.buffered() == 0;
+        if may_wait { Ok(()) } else { self.commit() }
+    }
+
     /// Writes the batch, moves the queues, and tells the workers.
     fn commit(&mut self) -> Result<(), SinkError> {
+        if let Some(dedup) = &mut self.revision.dedup
+            && !self.sinks.is_writing()
+        {
+            dedup.flush(&mut self.sinks);
+            self.revision.is_hurried = false;
+        }
         let advances = self.queues.advances();
         if advances.is_empty() && self.sinks.buffered() == 0 {
             return self.sinks.turn_full(&self.checkpoint);
@@ -526,7 +555,7 @@ impl Drain {
     }
 
     fn commit_if_full(&mut self) -> Result<(), SinkError> {
-        if self.sinks.is_full() { self.commit() } else { Ok(()) }
+        if self.sinks.is_full() || self.revision.is_full() { self.commit() } else { Ok(()) }
     }
 
     fn close(&mut self, token: Token) {
@@ -549,6 +578,7 @@ impl Drain {
     /// The end: everything is written; sync, give the receipt, let go.
     fn end(mut self) -> Result<Receipt, DrainError> {
         self.metrics = None;
+        self.commit().map_err(DrainError::Unwritten)?;
         self.sinks.sync_all().map_err(DrainError::Unwritten)?;
         let deadline = Instant::now() + self.options.packing_grace;
         self.sinks.finish_packing(&self.checkpoint, deadline);

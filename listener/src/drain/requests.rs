@@ -70,6 +70,15 @@ impl Requests {
             || self.rotate.is_some()
     }
 
+    /// Whether somebody waits for what was logged to be in the files.
+    pub(super) fn want_the_files(&self) -> bool {
+        let wants = |waiting: &Waiting| waiting.request != Request::Status;
+        self.signalled.is_some()
+            || self.reopen.is_some()
+            || self.rotate.is_some()
+            || self.waiting.iter().any(wants)
+    }
+
     pub(super) fn stop_is_wanted(&self) -> bool {
         self.signalled.is_some()
             || self.waiting.iter().any(|waiting| waiting.request == Request::Stop)

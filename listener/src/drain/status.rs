@@ -94,6 +94,7 @@ impl Drain {
                 "dropped": drops(&self.dropped()),
                 "missing": self.totals.missing,
                 "truncated": self.totals.truncated,
+                "merged": self.totals.merged,
                 "doubles": self.totals.doubles,
                 "fallbacks": self.totals.fallbacks,
                 "offences": self.totals.offences.values().sum::<u64>(),

@@ -129,7 +129,7 @@ fn check(entry: &Entry<'_>) {
 }
 
 fn check_lines(record: &Record<'_>, callsite: &Callsite) {
-    let line = Line { record, callsite, worker: "fuzzer", pid: 1, lane: 0, time: 0 };
+    let line = Line { record, callsite, worker: "fuzzer", pid: 1, lane: 0, time: 0, repeats: &[] };
     let template = "{time} {worker} {level} {target} {message} {file} {line} {spans} {fields}";
     let template = Format::template(template).expect("a template");
     for format in [Format::text(), Format::json(), template] {

@@ -4,7 +4,7 @@ use fleetlog_protocol::Level;
 use fleetlog_protocol::callsite::Callsite;
 use fleetlog_protocol::record::{FieldEncoder, Record, RecordEncoder, seal};
 
-use super::{Format, Formatter, Line};
+use super::{Format, Formatter, Line, Repeat};
 
 /// 2026-11-22T10:00:00.123456789Z
 pub(super) const TIME: u64 = 1_795_341_600_123_456_789;
@@ -19,6 +19,7 @@ pub(super) struct Event {
     missing: usize,
     pub(super) callsite: Callsite,
     pub(super) worker: String,
+    repeats: Vec<Repeat>,
 }
 
 impl Event {
@@ -41,6 +42,7 @@ impl Event {
                 fields: names.iter().map(|name| (*name).to_owned()).collect(),
             },
             worker: "worker 3".to_owned(),
+            repeats: Vec::new(),
         }
     }
 
@@ -58,6 +60,18 @@ impl Event {
         let mut fields = FieldEncoder::new(&mut self.block, self.limit);
         fill(&mut fields);
         (self.count, self.missing) = (fields.count(), fields.missing());
+        self
+    }
+
+    /// Equal records of other workers: name, pid, lane and number of each.
+    pub(super) fn repeats(mut self, repeats: &[(&str, u32, u32, u64)]) -> Self {
+        let repeat = |&(worker, pid, lane, seq): &(&str, u32, u32, u64)| Repeat {
+            worker: worker.into(),
+            pid,
+            lane,
+            seq,
+        };
+        self.repeats = repeats.iter().map(repeat).collect();
         self
     }
 
@@ -89,6 +103,7 @@ impl Event {
             pid: 1234,
             lane: 2,
             time: TIME,
+            repeats: &self.repeats,
         };
         let mut out = b"what was there before stays\n".to_vec();
         Formatter::new(format).write(&line, &mut out);

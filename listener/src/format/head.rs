@@ -156,6 +156,7 @@ mod tests {
                             pid: 7,
                             lane: 0,
                             time: 0,
+                            repeats: &[],
                         };
                         let head = heads.of(&line);
                         let worker = worker.replace('\n', "\\n");

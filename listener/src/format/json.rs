@@ -16,6 +16,7 @@ use super::clock::Clock;
 use super::escape::{put_hex, put_json};
 use super::name::Name;
 use super::number::{put_i64, put_u64};
+use super::repeats;
 
 /// Appends a line without its newline.
 pub(super) fn write(line: &Line<'_>, clock: &mut Clock, out: &mut Vec<u8>) {
@@ -41,6 +42,7 @@ pub(super) fn write(line: &Line<'_>, clock: &mut Clock, out: &mut Vec<u8>) {
         out.extend_from_slice(b",\"truncated\":");
         put_u64(u64::from(length), out);
     }
+    repeats::put_member(line, out);
     out.push(b'}');
 }
 

@@ -34,6 +34,9 @@
 //! A name that a record refers to by a number which its callsite lacks is that number: `#7`.
 //! A record that its worker had to cut says so at the line's end, `(truncated from 70000 bytes)`
 //! in text and templates, `"truncated":70000` in JSON.
+//! One that stands for several equal ones says so behind it: ` (64 times, by worker 0[12], worker 1[13])`
+//! in text and templates; `"repeats":{"count":63,"by":[{"worker":"worker 1","pid":13,"lane":1,"seq":[4,9]}]}`,
+//! the records beside its own, in JSON.
 
 mod clock;
 mod escape;
@@ -42,6 +45,7 @@ mod json;
 mod name;
 mod nearest;
 mod number;
+mod repeats;
 mod template;
 mod text;
 mod value;
@@ -61,6 +65,7 @@ use fleetlog_protocol::record::Record;
 use clock::Clock;
 use head::Heads;
 pub(crate) use nearest::nearest;
+pub use repeats::Repeat;
 use template::Template;
 pub use template::{TemplateError, TemplateProblem};
 
@@ -79,6 +84,8 @@ pub struct Line<'a> {
     pub lane: u32,
     /// Wall-clock time in nanoseconds since the Unix epoch.
     pub time: u64,
+    /// Equal records that share the line.
+    pub repeats: &'a [Repeat],
 }
 
 /// The layout of lines and the time zone of their timestamps; text in UTC by default.
@@ -279,7 +286,7 @@ impl FromStr for TimeZoneChoice {
 /// };
 /// let time = 1_795_341_600_123_456_789;
 /// let line =
-///     Line { record: &record, callsite: &callsite, worker: "worker 3", pid: 1234, lane: 1, time };
+///     Line { record: &record, callsite: &callsite, worker: "worker 3", pid: 1234, lane: 1, time, repeats: &[] };
 ///
 /// let mut out = Vec::new();
 /// Formatter::new(&Format::text()).write(&line, &mut out);

@@ -10,6 +10,7 @@ use super::escape::put_bare;
 use super::head::Heads;
 use super::name::Name;
 use super::number::put_u64;
+use super::repeats;
 use super::value::{put_field, put_plain};
 
 /// Appends a line without its newline.
@@ -26,6 +27,7 @@ pub(super) fn write(line: &Line<'_>, clock: &mut Clock, heads: &mut Heads, out: 
     }
     put_event(line, out);
     put_truncation(line, out);
+    repeats::put_text(line, out);
 }
 
 /// Appends the message and the other fields behind it.

@@ -1,5 +1,7 @@
 //! Callsites as a worker defined them, with the sinks that want their records.
 
+use std::sync::Arc;
+
 use fleetlog_protocol::callsite::Callsite;
 use fleetlog_protocol::limits::CALLSITES_MAX;
 
@@ -13,7 +15,7 @@ const DEFINITIONS_MAX: usize = 8 << 20;
 /// A callsite with the sinks that want its records.
 #[derive(Debug)]
 pub(crate) struct Known {
-    pub(crate) callsite: Callsite,
+    pub(crate) callsite: Arc<Callsite>,
     pub(crate) sinks: SinkMask,
 }
 
@@ -51,7 +53,7 @@ impl Callsites {
         if place >= self.known.len() {
             self.known.resize_with(place + 1, || None);
         }
-        self.known[place] = Some(Known { callsite, sinks });
+        self.known[place] = Some(Known { callsite: Arc::new(callsite), sinks });
         Ok(())
     }
 }

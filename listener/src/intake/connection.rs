@@ -325,6 +325,11 @@ impl Connection {
             && !matches!(frame::take(self.feed.buffer.bytes()), Ok(None))
     }
 
+    /// Whether its worker takes leave.
+    pub(crate) const fn is_leaving(&self) -> bool {
+        matches!(&self.role, Role::Worker(WorkerLink { goodbye: Some(_), .. }))
+    }
+
     /// Bytes that were received and not used.
     pub(crate) const fn unused(&self) -> usize {
         self.feed.buffer.len()

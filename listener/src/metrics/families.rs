@@ -145,10 +145,10 @@ impl Families {
         let pid = pid.to_string();
         let mut info = out.gauges("build_info", "The listener; always 1.")?;
         put(&mut info, &[("version", version), ("pid", &pid)], &1_u64)?;
-        out.gauge("uptime_seconds", "Age of the listener.", *uptime_seconds)?;
+        out.gauge("uptime_seconds", "Age of the listener.", uptime_seconds)?;
         let paused = u64::from(paused.is_some());
-        out.gauge("paused", "1 while a sink fails and nothing is written.", paused)?;
-        out.gauge("connections", "Open connections.", self.status.clients.connections)?;
+        out.gauge("paused", "1 while a sink fails and nothing is written.", &paused)?;
+        out.gauge("connections", "Open connections.", &self.status.clients.connections)?;
         out.counters("offences", "What clients did wrong, by kind.")?
             .all("kind", &self.status.clients.offences)
     }
@@ -171,7 +171,7 @@ impl Families {
 
     fn workers(&self, out: &mut Out<'_>) -> fmt::Result {
         let totals = &self.status.totals;
-        out.gauge("workers", "Workers that are there.", totals.connected)?;
+        out.gauge("workers", "Workers that are there.", &totals.connected)?;
         out.counter("seen_workers", "Workers that were ever there.", totals.workers)?;
         let help = "Workers that ended without taking leave.";
         out.counter("died_workers", help, totals.died)?;
@@ -273,9 +273,9 @@ impl Out<'_> {
         &mut self,
         name: &'static str,
         help: &str,
-        value: impl EncodeGaugeValue,
+        value: &impl EncodeGaugeValue,
     ) -> fmt::Result {
-        self.gauges(name, help)?.encode_gauge(&value)
+        self.gauges(name, help)?.encode_gauge(value)
     }
 
     fn histogram(&mut self, name: &'static str, help: &str, histogram: &Histogram) -> fmt::Result {

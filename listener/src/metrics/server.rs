@@ -34,6 +34,9 @@ const STATUS_PATIENCE: Duration = Duration::from_secs(3);
 /// How old a status may be.
 const FRESH: Duration = Duration::from_millis(250);
 
+/// How often it is looked whether somebody else can be served.
+const GLANCE_MS: u8 = 20;
+
 /// How long the system is left alone that has no descriptor or no thread for a connection.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -109,15 +112,20 @@ impl Server {
 /// Lets connections in until the lifeline is cut.
 fn serve(door: &Door, lifeline: &UnixStream, service: &Arc<Service>) {
     loop {
-        let mut polled = [
-            PollFd::new(door.as_fd(), PollFlags::POLLIN),
-            PollFd::new(lifeline.as_fd(), PollFlags::POLLIN),
-        ];
-        if poll(&mut polled, PollTimeout::NONE).is_err() {
+        // While as many are served as may be, the others wait in the backlog.
+        let is_busy = service.live.load(Ordering::Relaxed) >= CONNECTIONS_MAX;
+        let timeout = if is_busy { PollTimeout::from(GLANCE_MS) } else { PollTimeout::NONE };
+        let wanted = if is_busy { PollFlags::empty() } else { PollFlags::POLLIN };
+        let mut polled =
+            [PollFd::new(lifeline.as_fd(), PollFlags::POLLIN), PollFd::new(door.as_fd(), wanted)];
+        if poll(&mut polled, timeout).is_err() {
             continue;
         }
-        if polled[1].any().unwrap_or(true) {
+        if polled[0].any().unwrap_or(true) {
             return;
+        }
+        if is_busy || !polled[1].any().unwrap_or(false) {
+            continue;
         }
         match door.accept() {
             Ok(stream) => service.welcome(stream),
@@ -128,12 +136,9 @@ fn serve(door: &Door, lifeline: &UnixStream, service: &Arc<Service>) {
 }
 
 impl Service {
-    /// Serves a connection in a thread of its own, or not at all where there are too many.
+    /// Serves a connection in a thread of its own.
     fn welcome(self: &Arc<Self>, mut stream: Stream) {
-        if self.live.fetch_add(1, Ordering::Relaxed) >= CONNECTIONS_MAX {
-            self.live.fetch_sub(1, Ordering::Relaxed);
-            return;
-        }
+        self.live.fetch_add(1, Ordering::Relaxed);
         let service = Arc::clone(self);
         let serve = move || {
             // Whoever goes away in the middle has what it wanted.

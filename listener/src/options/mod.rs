@@ -13,6 +13,7 @@ mod keeping;
 
 pub use crate::foreign::{Access, RateLimit};
 pub use crate::metrics::{Address, AddressError};
+pub use crate::redact::{Redaction, RedactionError};
 pub use keeping::{Compression, Keeping, KeepingError, Period};
 
 /// A listener's options.
@@ -33,6 +34,10 @@ pub struct Options {
     pub sync: Sync,
     /// End when the last worker that was there is gone.
     pub exit_with_last_worker: bool,
+    /// How long equal records wait for each other to share a line; not at all by default.
+    pub dedup: Option<Duration>,
+    /// Names whose values are shown nowhere; none by default.
+    pub redaction: Redaction,
     /// Where metrics are served; nowhere by default.
     pub metrics: Option<Address>,
     /// How long an end waits for the compression of old files; what is left over is done by the next
@@ -128,6 +133,8 @@ impl Options {
             sinks: Vec::new(),
             sync: Sync::default(),
             exit_with_last_worker: false,
+            dedup: None,
+            redaction: Redaction::default(),
             metrics: None,
             packing_grace: Self::PACKING_GRACE,
         }

@@ -86,6 +86,7 @@ impl Converter {
             lane: 0,
             seq: 0,
             truncated: None,
+            repeats: Vec::new(),
         };
         let start = out.len();
         let Some(record) = encode(&whole, line.head.level, &mut self.record) else { return false };
@@ -120,8 +121,9 @@ fn print(formatter: &mut Formatter, record: &Record<'_>, whole: &WholeLine, out:
         module_path: None,
         fields: Vec::new(),
     };
-    let WholeLine { worker, pid, lane, .. } = whole;
-    let line = Line { record, callsite: &callsite, worker, pid: *pid, lane: *lane, time: 0 };
+    let WholeLine { worker, pid, lane, repeats, .. } = whole;
+    let line =
+        Line { record, callsite: &callsite, worker, pid: *pid, lane: *lane, time: 0, repeats };
     formatter.write(&line, out);
     if out.last() == Some(&b'\n') {
         out.pop();

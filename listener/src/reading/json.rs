@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use fleetlog_protocol::Level;
 use jiff::Timestamp;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::Head;
+use crate::format::Repeat;
 
 /// What every line of JSON has but for its fields. A key that stands twice is an error, as is one
 /// of these that is missing; other keys are left to later versions.
@@ -28,6 +30,40 @@ pub(crate) struct JsonLine<'a> {
     pub(crate) pid: u32,
     pub(crate) lane: u32,
     pub(crate) seq: u64,
+    #[serde(default, borrow)]
+    pub(crate) repeats: Option<Repeats<'a>>,
+}
+
+/// The equal records that share a line.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Repeats<'a> {
+    #[serde(borrow)]
+    by: Vec<RepeatsOf<'a>>,
+}
+
+/// Those of one lane.
+#[derive(Debug, Deserialize)]
+struct RepeatsOf<'a> {
+    #[serde(borrow)]
+    worker: Cow<'a, str>,
+    pid: u32,
+    lane: u32,
+    seq: Vec<u64>,
+}
+
+impl Repeats<'_> {
+    /// Each of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Repeat> {
+        self.by.iter().flat_map(|lane| {
+            let worker: Arc<str> = lane.worker.as_ref().into();
+            lane.seq.iter().map(move |seq| Repeat {
+                worker: Arc::clone(&worker),
+                pid: lane.pid,
+                lane: lane.lane,
+                seq: *seq,
+            })
+        })
+    }
 }
 
 impl<'a> JsonLine<'a> {
@@ -118,6 +154,12 @@ pub(super) struct WholeLine {
     pub(super) lane: u32,
     pub(super) seq: u64,
     pub(super) truncated: Option<u32>,
+    #[serde(default, deserialize_with = "all_repeats")]
+    pub(super) repeats: Vec<Repeat>,
+}
+
+fn all_repeats<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Repeat>, D::Error> {
+    Ok(Repeats::deserialize(deserializer)?.iter().collect())
 }
 
 /// An object's entries in the order of the line.

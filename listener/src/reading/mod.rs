@@ -19,7 +19,7 @@ use fleetlog_protocol::Level;
 use jiff::Timestamp;
 
 pub(crate) use convert::Converter;
-pub(crate) use json::{Explained, JsonLine};
+pub(crate) use json::{Explained, JsonLine, Repeats};
 pub(crate) use text::TextLine;
 
 /// How many of a file's first lines are looked at to know its layout.

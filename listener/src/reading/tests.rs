@@ -84,6 +84,7 @@ impl Event {
             pid: 1234,
             lane: 2,
             time: TIME,
+            repeats: &[],
         };
         let mut out = Vec::new();
         Formatter::new(format).write(&line, &mut out);

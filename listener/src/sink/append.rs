@@ -10,10 +10,24 @@ use crate::format::Line;
 
 use super::log::Log;
 use super::path::PathTemplate;
-use super::{OpenFile, SinkMask, Sinks};
+use super::{OpenFile, Sink, SinkMask, Sinks};
 
 /// Bytes of the listener's own lines that are written about a worker at one time.
 const NOTICES_MAX: usize = 4096;
+
+/// What lines that wait will need in the files of each sink.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    bytes: Vec<usize>,
+    scratch: Vec<u8>,
+}
+
+impl Pending {
+    /// Nothing waits any more.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+    }
+}
 
 /// Whether a record went into the batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +105,70 @@ impl Sinks {
         }
         self.full |= !has_room;
         has_room
+    }
+
+    /// Whether a line will have room in every file of the mask, behind what is pending; it is pending
+    /// from then on. If not, a [`commit`](Self::commit) rotates.
+    pub(crate) fn has_room_for(
+        &mut self,
+        mask: SinkMask,
+        line: &Line<'_>,
+        pending: &mut Pending,
+    ) -> bool {
+        let mut scratch = std::mem::take(&mut pending.scratch);
+        let has_room = self.has_pending_room(mask, line, pending, |sink| {
+            scratch.clear();
+            sink.formatter.write(line, &mut scratch);
+            scratch.len()
+        });
+        pending.scratch = scratch;
+        has_room
+    }
+
+    /// The same for bytes that a line grows by which is pending already.
+    pub(crate) fn has_room_to_grow(
+        &mut self,
+        mask: SinkMask,
+        line: &Line<'_>,
+        growth: usize,
+        pending: &mut Pending,
+    ) -> bool {
+        self.has_pending_room(mask, line, pending, |_| growth)
+    }
+
+    fn has_pending_room(
+        &mut self,
+        mask: SinkMask,
+        line: &Line<'_>,
+        pending: &mut Pending,
+        mut len: impl FnMut(&mut Sink) -> usize,
+    ) -> bool {
+        pending.bytes.resize(self.sinks.len(), 0);
+        let mut lens = Vec::with_capacity(self.sinks.len());
+        for (index, sink) in self.sinks.iter_mut().enumerate() {
+            if mask & 1 << index == 0 {
+                continue;
+            }
+            let len = len(sink);
+            let Sink { shared, files, template, .. } = sink;
+            let Some(log) = log_of(shared, files, template, line) else { continue };
+            // What is pending for all files of a sink may all be this one's.
+            let before = log.file.batch.len() + pending.bytes[index];
+            if !log.has_room(before, len, line.time) {
+                self.full = true;
+                return false;
+            }
+            lens.push((index, len));
+        }
+        for (index, len) in lens {
+            pending.bytes[index] += len;
+        }
+        true
+    }
+
+    /// Whether any sink of the mask has a file for each worker.
+    pub(crate) const fn is_per_worker(&self, mask: SinkMask) -> bool {
+        self.per_worker & mask != 0
     }
 
     /// Adds a line that must not wait: its room was asked for.

@@ -41,7 +41,7 @@ use crate::faults::{self, Point};
 use crate::format::Formatter;
 use crate::options::{Options, SinkOptions, SinkTarget, Sync};
 use crate::wake::WakeHandle;
-pub(crate) use append::Appended;
+pub(crate) use append::{Appended, Pending};
 use care::Care;
 use log::{Log, Rules};
 pub(crate) use path::PathTemplate;

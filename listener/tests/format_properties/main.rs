@@ -209,6 +209,7 @@ impl Event {
             pid: 1234,
             lane: 2,
             time: self.time,
+            repeats: &[],
         };
         let mut formatter = Formatter::new(format);
         let (mut out, mut again) = (b"before".to_vec(), Vec::new());

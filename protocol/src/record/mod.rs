@@ -25,11 +25,13 @@
 mod decoder;
 mod encoder;
 mod fields;
+mod rewrite;
 
 pub use decoder::{ErrorChain, Field, Fields, Record, Span, Value};
 pub(crate) use encoder::sealed;
 pub use encoder::{RecordEncoder, seal, stamp_of};
 pub use fields::{FieldEncoder, FieldName, merge_fields};
+pub use rewrite::{content_of, rewrite};
 
 /// The bytes of a record before its spans.
 pub const HEADER_LEN: usize = 40;

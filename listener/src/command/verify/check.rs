@@ -14,7 +14,7 @@ use super::sequence::{Numbered, Sequences, Verdict};
 use crate::archive::{Chapter, LINE_MAX, Lines, Place, Snapshot, Unpacked};
 use crate::checkpoint::Said;
 use crate::command::table::{is_unsafe, things};
-use crate::reading::{Explained, JsonLine, Layout, SAMPLE, TextLine};
+use crate::reading::{Explained, JsonLine, Layout, Repeats, SAMPLE, TextLine};
 
 /// How long the rest of a line that is being written may take. A listener writes a batch in one
 /// go; only a full disk keeps it from doing so.
@@ -272,6 +272,11 @@ impl Check<'_> {
                 self.sequences.explain(pid, explained);
             }
             return false;
+        }
+        // They stand in this line and need none of their own.
+        for repeat in parsed.repeats.iter().flat_map(Repeats::iter) {
+            let explained = Explained { first: repeat.seq, last: repeat.seq };
+            self.sequences.explain(repeat.pid, explained);
         }
         let print = self.hashes.hash_one(line);
         let worker = format_args!("{}[{pid}], lane {lane}", parsed.worker);

@@ -116,7 +116,8 @@ impl Sequences {
         let (at, missing) = if let Some(at) = follows {
             (at, None)
         } else if is_new {
-            *beheaded += u64::from(seq > 1);
+            let explained = explained.entry(pid).or_default();
+            *beheaded += u64::from(seq > 1 && !is_explained(explained, 1, seq - 1));
             (begin(chains, record, *era), None)
         } else if let Some(at) = chains.iter().rposition(|chain| before(&chain)) {
             (at, Some((chains[at].last + 1, seq - 1)))
@@ -330,5 +331,18 @@ mod tests {
         log.0.explain(7, Explained { first: 10, last: 12 });
         assert_eq!(log.0.last(7, 1), Some(12));
         assert_eq!(log.0.last(7, 2), None);
+    }
+
+    #[test]
+    fn records_that_share_the_line_of_another_are_not_missed_at_the_beginning_either() {
+        let mut log = Log::new();
+        for seq in [1, 2, 5, 7] {
+            log.0.explain(7, Explained { first: seq, last: seq });
+        }
+        log.all([3, 4, 6]);
+        assert_eq!(log.0.beheaded, 0);
+        assert_eq!(log.0.last(7, 1), Some(7));
+        assert_eq!(log.take(8), Fine);
+        assert_eq!(log.take(10), Missing { first: 9, last: 9 });
     }
 }

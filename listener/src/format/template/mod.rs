@@ -12,6 +12,7 @@ use super::clock::Clock;
 use super::escape::{is_dangerous, put_bare};
 use super::name::Name;
 use super::number::put_u64;
+use super::repeats;
 use super::text;
 use super::value::put_plain;
 pub use error::{TemplateError, TemplateProblem};
@@ -77,6 +78,7 @@ impl Template {
         }
         // Whatever the layout is, a record that was cut says so.
         text::put_truncation(line, out);
+        repeats::put_text(line, out);
     }
 }
 

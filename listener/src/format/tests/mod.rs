@@ -2,5 +2,6 @@
 
 mod fmt_layout;
 mod json;
+mod repeats;
 mod template;
 mod text;

@@ -277,6 +277,7 @@ impl Fleet {
             pid: 1,
             lane: 1,
             time: self.now,
+            repeats: &[],
         };
         let Some(process) = &mut self.process else { return Appended::Taken };
         let mask = process.sinks.interested(Level::Info, "simulation");

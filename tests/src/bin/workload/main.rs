@@ -4,6 +4,7 @@
 //! (worker and thread) and its number `n`, which is what the judge looks at.
 
 mod arguments;
+mod chorus;
 mod closures;
 mod ends;
 mod exec;
@@ -30,6 +31,7 @@ fn main() {
         "steady" => listener_steady::run(&listener_steady::Steady::from(&mut arguments)),
         "chain" => listener_chain::run(&listener_chain::Chain::from(&mut arguments)),
         "program" => listener_program::run(&mut arguments),
+        "chorus" => chorus::run(&chorus::Chorus::from(&mut arguments)),
         "closures" => closures::run(&mut arguments),
         "ends" => ends::run(&ends::Ends::from(&mut arguments)),
         "exec" => exec::run(&mut arguments),

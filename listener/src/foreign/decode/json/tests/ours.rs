@@ -68,6 +68,7 @@ impl Event<'_> {
             pid: 1234,
             lane: 2,
             time: TIME,
+            repeats: &[],
         };
         let mut out = Vec::new();
         Formatter::new(format).write(&line, &mut out);
