@@ -94,7 +94,9 @@ mod tests {
         seal(&mut bytes, 5, 1_000, 3);
         let record = Record::decode(&bytes).unwrap();
         let mut copy = Vec::new();
-        rewrite(&record, &mut copy, FieldEncoder::value);
+        rewrite(&record, &mut copy, |fields, name, value| {
+            fields.value(name, value);
+        });
         assert_eq!(copy, bytes);
         assert_eq!(content_of(&copy), &copy[HEADER_LEN..]);
     }
