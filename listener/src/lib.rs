@@ -50,6 +50,11 @@ mod redact;
 pub mod route;
 mod sink;
 mod supervisor;
+#[cfg_attr(
+    not(any(feature = "top", feature = "web")),
+    allow(dead_code, reason = "only the terminal view and the page follow a single log")
+)]
+mod tail;
 mod wake;
 
 pub use drain::DrainError;

@@ -60,6 +60,11 @@ impl Backward {
         Ok(true)
     }
 
+    /// Where the line begins that was read last.
+    pub(crate) const fn place(&self) -> u64 {
+        self.end
+    }
+
     /// Where the line begins that ends at `text_end`.
     fn find_begin(&mut self, text_end: u64) -> io::Result<u64> {
         let mut searched = text_end;

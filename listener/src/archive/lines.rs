@@ -90,6 +90,11 @@ impl<R: Read> Lines<R> {
     pub(crate) fn input(&self) -> &R {
         self.input.get_ref()
     }
+
+    /// The input, for whoever allows it to be read further.
+    pub(crate) fn input_mut(&mut self) -> &mut R {
+        self.input.get_mut()
+    }
 }
 
 #[cfg(test)]

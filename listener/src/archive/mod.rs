@@ -5,9 +5,11 @@ mod lines;
 mod name;
 mod snapshot;
 mod unpack;
+mod unpacked_file;
 
 pub(crate) use backward::Backward;
 pub(crate) use lines::{LINE_MAX, Lines, Place};
 pub(crate) use name::{ArchiveKey, ArchiveNames};
 pub(crate) use snapshot::{Chapter, Opened, Snapshot};
 pub(crate) use unpack::Unpacked;
+pub(crate) use unpacked_file::{damage, unpacked_file};

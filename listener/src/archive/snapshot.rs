@@ -14,6 +14,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::{ArchiveKey, ArchiveNames};
+use crate::disk::Identity;
 use crate::options::Compression;
 
 /// Listings that may differ before a reader goes on with what it has: a log that is rotated
@@ -157,6 +158,25 @@ impl Chapter {
             }
         }
         Ok(None)
+    }
+
+    /// Device and inode of the unpacked file at its path, if it is there.
+    pub(crate) fn plain_identity(&self) -> Option<Identity> {
+        let found = match (&self.current, self.key) {
+            (Some(current), _) => current.metadata().ok()?,
+            (None, Some(key)) => fs::metadata(self.names.path(key, Compression::None)).ok()?,
+            (None, None) => return None,
+        };
+        Some((found.dev(), found.ino()))
+    }
+
+    /// Bytes of its file as it is now, packed; 0 = it is gone.
+    pub(crate) fn bytes(&self) -> u64 {
+        let found = match &self.current {
+            Some(current) => current.metadata(),
+            None => fs::metadata(&self.path),
+        };
+        found.map_or(0, |found| found.len())
     }
 
     /// Whether it is the file that the listener appends to.

@@ -7,7 +7,7 @@
 //! | 2, 3 | number of queue slots, of file slots |
 //! | 4 | 0 = no intent, 1 = an intent is open, 2 = it is written |
 //! | 5, 6 | extents and advances of the intent |
-//! | 7 | 1 = a part of the batch goes where nobody can look later |
+//! | 7 | lowest bit: a part of the batch goes where nobody can look later; above it: how many intents were opened |
 //! | 8 .. | extents: file slot, offset, length |
 //! | .. | advances: queue slot, position, records written, tail, 1 = ends |
 //! | .. | queue slots: taken, identity (2), position, written, pid and uid, start time, tail, lane, name |
@@ -30,6 +30,21 @@ pub(super) const INTENT_ADVANCES: usize = 6;
 pub(super) const INTENT_UNSEEN: usize = 7;
 /// All words of an intent's head; that which opens it last.
 pub(super) const INTENT: [usize; 4] = [INTENT_EXTENTS, INTENT_ADVANCES, INTENT_UNSEEN, INTENT_OPEN];
+
+/// Whether a part of the batch goes where nobody can look later.
+pub(super) const fn is_unseen(word: u64) -> bool {
+    word & 1 != 0
+}
+
+/// How many intents were opened so far. Whoever reads the state from another process tells by it
+/// that none was opened between two looks.
+pub(super) const fn intents(word: u64) -> u64 {
+    word >> 1
+}
+
+pub(super) const fn unseen_word(is_unseen: bool, intents: u64) -> u64 {
+    intents << 1 | is_unseen as u64
+}
 
 pub(super) const EXTENT_WORDS: usize = 3;
 pub(super) const ADVANCE_WORDS: usize = 5;

@@ -20,6 +20,7 @@
 //! record; it grows by being replaced as a whole. It covers the death of processes, not the loss
 //! of the machine.
 
+mod committed;
 mod layout;
 mod memory;
 mod reading;
@@ -34,6 +35,7 @@ use fleetlog_protocol::message::{QueueId, bounded_name};
 use crate::disk::{Identity, SharedDisk, Words};
 use layout::Layout;
 
+pub(crate) use committed::{Committed, Length};
 pub(crate) use memory::Memory;
 pub(crate) use reading::Said;
 pub(crate) use recovery::Recovery;
@@ -261,7 +263,8 @@ impl Checkpoint {
         }
         self.memory.store(layout::INTENT_EXTENTS, extents.len() as u64);
         self.memory.store(layout::INTENT_ADVANCES, advances.len() as u64);
-        self.memory.store(layout::INTENT_UNSEEN, u64::from(unseen));
+        let count = layout::intents(self.memory.load(layout::INTENT_UNSEEN)).wrapping_add(1);
+        self.memory.store(layout::INTENT_UNSEEN, layout::unseen_word(unseen, count));
         // Last: an intent that is open is complete.
         self.memory.store(layout::INTENT_OPEN, layout::INTENDED);
     }

@@ -43,7 +43,7 @@ impl Checkpoint {
         let extents = self.read_extents();
         let files: Vec<_> =
             extents.iter().map(|extent| (*extent, self.open_file(extent.file))).collect();
-        let unseen = self.memory.load(layout::INTENT_UNSEEN) != 0;
+        let unseen = layout::is_unseen(self.memory.load(layout::INTENT_UNSEEN));
         let complete = !unseen
             && files.iter().all(|(extent, (_, file))| {
                 file.as_ref().is_ok_and(|file| {

@@ -103,7 +103,7 @@ impl Converter {
 }
 
 /// A line whose time and level are what they should be.
-fn whole(line: &[u8]) -> Option<(WholeLine, Level)> {
+pub(super) fn whole(line: &[u8]) -> Option<(WholeLine, Level)> {
     let whole: WholeLine = serde_json::from_slice(line).ok()?;
     // It goes out as it stands.
     whole.timestamp.parse::<jiff::Timestamp>().ok()?;
@@ -112,6 +112,17 @@ fn whole(line: &[u8]) -> Option<(WholeLine, Level)> {
 }
 
 fn print(formatter: &mut Formatter, record: &Record<'_>, whole: &WholeLine, out: &mut Vec<u8>) {
+    print_at(formatter, record, whole, 0, out);
+}
+
+/// Prints a record with its time, in nanoseconds since the Unix epoch.
+pub(super) fn print_at(
+    formatter: &mut Formatter,
+    record: &Record<'_>,
+    whole: &WholeLine,
+    time: u64,
+    out: &mut Vec<u8>,
+) {
     let callsite = Callsite {
         level: record.level,
         target: whole.target.clone(),
@@ -122,15 +133,18 @@ fn print(formatter: &mut Formatter, record: &Record<'_>, whole: &WholeLine, out:
         fields: Vec::new(),
     };
     let WholeLine { worker, pid, lane, repeats, .. } = whole;
-    let line =
-        Line { record, callsite: &callsite, worker, pid: *pid, lane: *lane, time: 0, repeats };
+    let line = Line { record, callsite: &callsite, worker, pid: *pid, lane: *lane, time, repeats };
     formatter.write(&line, out);
     if out.last() == Some(&b'\n') {
         out.pop();
     }
 }
 
-fn encode<'b>(whole: &WholeLine, level: Level, bytes: &'b mut Vec<u8>) -> Option<Record<'b>> {
+pub(super) fn encode<'b>(
+    whole: &WholeLine,
+    level: Level,
+    bytes: &'b mut Vec<u8>,
+) -> Option<Record<'b>> {
     let mut encoder = RecordEncoder::new(bytes, level, LIMIT);
     for span in &whole.spans {
         let (name, block) = encode_span(span);

@@ -9,6 +9,8 @@
 
 mod convert;
 mod json;
+mod pretty;
+mod template;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -20,6 +22,8 @@ use jiff::Timestamp;
 
 pub(crate) use convert::Converter;
 pub(crate) use json::{Explained, JsonLine, Repeats};
+pub(crate) use pretty::put_pretty;
+pub(crate) use template::Template;
 pub(crate) use text::TextLine;
 
 /// How many of a file's first lines are looked at to know its layout.

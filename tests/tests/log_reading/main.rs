@@ -3,4 +3,5 @@
 
 mod logs;
 mod place;
+mod random_filters;
 mod verify;

@@ -3,20 +3,18 @@
 //! What can't be read is noted and passed over: the good lines before the damage and all other
 //! files are still shown. Files that can't hold a line of the wanted time are not opened.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::filter::{Filter, SLACK};
 use super::output::Watch;
 use crate::archive::{Backward, Chapter, Lines, Opened, Place, Snapshot, Unpacked};
+use crate::archive::{damage, unpacked_file};
 use crate::options::Compression;
 use crate::reading::{Converter, Head, Layout};
+use crate::tail::{Filter, SLACK};
 
 /// How often and how long a reader waits for the rest of a line that is being written.
 const WAITS: u32 = 10;
@@ -181,11 +179,6 @@ impl Cursor {
     }
 }
 
-/// What is wrong with an archive, and where.
-fn damage(error: &io::Error, line: u64, offset: u64) -> String {
-    format!("damaged in line {line}, behind byte {offset} of its text: {error}")
-}
-
 impl Forward {
     fn open(opened: Opened, is_current: bool) -> io::Result<Open> {
         let path = opened.path.clone();
@@ -214,45 +207,15 @@ impl Forward {
     }
 }
 
-/// Prepares a file to be read from its end. A packed one is unpacked first, into a file that
-/// nobody else sees: its lines come in the order in which they were packed.
+/// Prepares a file to be read from its end.
 fn backward(opened: Opened, reading: &mut Reading<'_>) -> io::Result<Open> {
     if opened.compression == Compression::None {
         return Ok(Open::Backward(Backward::new(opened.file, opened.size)));
     }
     let path = opened.path.clone();
-    let mut unpacked = Unpacked::of(opened)?;
-    let mut file = unnamed_file(&std::env::temp_dir())?;
-    let mut buffer = vec![0; 256 << 10];
-    let mut size = 0;
-    let mut lines = 0;
-    loop {
-        match io::Read::read(&mut unpacked, &mut buffer) {
-            Ok(0) => break,
-            Ok(read) => {
-                file.write_all(&buffer[..read])?;
-                size += read as u64;
-                lines += buffer[..read].iter().filter(|byte| **byte == b'\n').count() as u64;
-            }
-            Err(error) => {
-                let damage = damage(&error, lines + 1, size);
-                reading.problems.push(format!("{}: {damage}", path.display()));
-                break;
-            }
-        }
+    let (file, size, damage) = unpacked_file(opened)?;
+    if let Some(damage) = damage {
+        reading.problems.push(format!("{}: {damage}", path.display()));
     }
     Ok(Open::Backward(Backward::new(file, size)))
-}
-
-/// A file for this process alone, without a name.
-fn unnamed_file(folder: &Path) -> io::Result<File> {
-    static NUMBER: AtomicU64 = AtomicU64::new(0);
-    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let path = folder.join(format!("fleetlog-logs.{}.{number}", std::process::id()));
-    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path);
-    let file = file.map_err(|error| {
-        io::Error::new(error.kind(), format!("no room to unpack it in {}: {error}", path.display()))
-    })?;
-    fs::remove_file(&path)?;
-    Ok(file)
 }

@@ -1,18 +1,22 @@
 //! `fleetlog logs`: the lines of a log, its old files included.
 //!
-//! Reads what is there and ends; a listener need not live, and one that does is not disturbed.
+//! Reads what is there and ends, or follows what comes; a listener need not live, and one that does
+//! is not disturbed: its files are read, and nobody asks it anything but how they are called.
 
 mod cursor;
-mod filter;
+mod cursor_file;
+mod follow;
+mod layout;
 mod merge;
 mod output;
+mod output_file;
 mod print;
 pub(super) mod sources;
 mod when;
 
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
@@ -23,8 +27,9 @@ use super::screen::Screen;
 use super::table::things;
 use crate::archive::Snapshot;
 use crate::reading::Converter;
+use crate::tail::{Filter, Grep, Levels, Worker};
 use cursor::{Cursor, Reading, Way};
-use filter::{Filter, Grep, Levels, Worker};
+use layout::Output;
 use merge::Merge;
 use print::Printer;
 use sources::{Living, Sources, unreadable};
@@ -40,6 +45,9 @@ use sources::{Living, Sources, unreadable};
     ("One worker, by name or by pid", "fleetlog logs -w 'worker 3' -w 4711"),
     ("What a module says of a request, in a file of its own",
      "fleetlog logs --file apps.log -t my_app::db -g 'id=17' -o raw > found.log"),
+    ("Live, errors only", "fleetlog logs -f -n 0 -p error"),
+    ("Into a file, each line once, whatever is killed meanwhile",
+     "fleetlog logs -f --cursor-file place -o raw >> copy.log"),
     ("For programs", "fleetlog logs -o json -S today | jq .fields.message"),
 ]))]
 pub(super) struct Logs {
@@ -74,10 +82,23 @@ pub(super) struct Logs {
     #[arg(short = 'g', long, value_name = "REGEX")]
     grep: Option<String>,
 
-    /// The layout: short (text), json, cat (message and fields) or raw (lines as they stand)
-    #[arg(short = 'o', long, value_enum, value_name = "LAYOUT", default_value = "short")]
-    #[arg(hide_possible_values = true)]
-    output: print::Output,
+    /// The layout: short (text), short-iso (with local times), json, json-pretty, cat (message and
+    /// fields), raw (lines as they stand), or a template such as '{time} {worker} {message}'
+    #[arg(short = 'o', long, value_parser = Output::parser(), value_name = "LAYOUT")]
+    #[arg(default_value = "short", hide_possible_values = true)]
+    output: Output,
+
+    /// Go on with new lines as they come: the last ten lines first, or as -n and -S say. Follows
+    /// rotation, compression and restarts of the listener
+    #[arg(short = 'f', long, conflicts_with_all = ["until", "reverse"])]
+    follow: bool,
+
+    /// Keep the place in this file, and go on there the next time: each line once, also when this
+    /// command is killed, if standard output is a file of its own. Without the file: from the oldest
+    /// line on
+    #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::FilePath)]
+    #[arg(conflicts_with_all = ["until", "reverse"])]
+    cursor_file: Option<PathBuf>,
 
     /// The newest line first
     #[arg(short = 'r', long)]
@@ -96,6 +117,9 @@ impl Logs {
     pub(super) fn run(&self, common: &Common, screen: &mut Screen) -> Result<Code, Failure> {
         let filter = self.filter()?;
         let living = Living::ask(&common.run_dir()?);
+        if self.follow || self.cursor_file.is_some() {
+            return follow::run(self, &filter, &living, common, screen);
+        }
         let sources = self.sources.find("logs", common, &living)?;
         let mut snapshots = Vec::new();
         for log in sources.iter().flat_map(|source| &source.logs) {
@@ -112,11 +136,7 @@ impl Logs {
         let way = if self.reverse || self.lines.is_some() { Way::Backward } else { Way::Forward };
         let cursors = snapshots.into_iter().map(|log| Cursor::new(log, way, &filter)).collect();
         self.print(cursors, way, &mut reading)?;
-        if reading.unknown > 0 {
-            let lines = things(reading.unknown, "line");
-            screen
-                .note(format_args!("fleetlog: {lines} of no known layout left out; -g finds them"));
-        }
+        note_unknown(reading.unknown, screen);
         if reading.problems.is_empty() {
             return Ok(Code::Done);
         }
@@ -129,9 +149,7 @@ impl Logs {
         way: Way,
         reading: &mut Reading<'_>,
     ) -> Result<(), Failure> {
-        let is_terminal = io::stdout().is_terminal();
-        let colors = anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never;
-        let mut printer = Printer::new(self.output, is_terminal, colors);
+        let mut printer = self.printer();
         let wants_pager = !self.no_pager && self.lines.is_none();
         let mut output = output::Output::open(wants_pager)
             .map_err(|error| Failure::failed("standard output can't be written", error))?;
@@ -143,7 +161,7 @@ impl Logs {
             let Some(found) = merge.next(reading) else { break };
             left -= 1;
             if way == Way::Forward || self.reverse {
-                if !output.write(printer.print(&found)) {
+                if !output.write(printer.print(&found.line, found.layout)) {
                     break;
                 }
             } else {
@@ -151,12 +169,18 @@ impl Logs {
             }
         }
         for found in &kept {
-            if !output.write(printer.print(found)) {
+            if !output.write(printer.print(&found.line, found.layout)) {
                 break;
             }
         }
         reading.watch = None;
         output.finish()
+    }
+
+    fn printer(&self) -> Printer {
+        let is_terminal = io::stdout().is_terminal();
+        let colors = anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never;
+        Printer::new(self.output.clone(), is_terminal, colors, self.utc)
     }
 
     fn filter(&self) -> Result<Filter, Failure> {
@@ -175,6 +199,13 @@ impl Logs {
             targets: self.target.clone(),
             grep: grep.map_err(|error| Failure::usage("logs: --grep", error))?,
         })
+    }
+}
+
+fn note_unknown(unknown: u64, screen: &mut Screen) {
+    if unknown > 0 {
+        let lines = things(unknown, "line");
+        screen.note(format_args!("fleetlog: {lines} of no known layout left out; -g finds them"));
     }
 }
 

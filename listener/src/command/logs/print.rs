@@ -2,64 +2,79 @@
 
 use anstyle::{AnsiColor, Style};
 use fleetlog_protocol::Level;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
-use super::cursor::Found;
+use super::layout::Output;
 use crate::command::screen::DIM;
 use crate::command::table::{escape, is_unsafe};
-use crate::reading::{Converter, Head, Layout, TextLine};
-
-/// The layout of what is printed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Output {
-    /// Lines of text, whatever the layout of the file
-    #[default]
-    #[value(alias = "text")]
-    Short,
-    /// One JSON object a line
-    Json,
-    /// The message and the fields only
-    Cat,
-    /// Lines as they stand
-    Raw,
-}
+use crate::format::TimeZoneChoice;
+use crate::reading::{Converter, Head, Layout, Template, TextLine, put_pretty};
 
 /// Prints lines.
 pub(super) struct Printer {
-    pub(super) output: Output,
+    output: Output,
     /// They go to a terminal or a pager.
-    pub(super) is_terminal: bool,
+    is_terminal: bool,
     /// With colors.
-    pub(super) colors: bool,
+    colors: bool,
+    zone: TimeZone,
+    template: Option<Template>,
     converter: Converter,
     line: Vec<u8>,
+    scratch: Vec<u8>,
 }
 
 impl Printer {
-    pub(super) fn new(output: Output, is_terminal: bool, colors: bool) -> Self {
-        Self { output, is_terminal, colors, converter: Converter::new(), line: Vec::new() }
+    /// Prints in a layout; times that are printed anew are of a zone, the reader's or UTC.
+    pub(super) fn new(output: Output, is_terminal: bool, colors: bool, is_utc: bool) -> Self {
+        let choice = if is_utc { TimeZoneChoice::Utc } else { TimeZoneChoice::Local };
+        let template = match &output {
+            // It has been parsed once; the layout is not known without it.
+            Output::Template(source) => Template::parse(source, choice).ok(),
+            _ => None,
+        };
+        Self {
+            output,
+            is_terminal,
+            colors,
+            zone: if is_utc { TimeZone::UTC } else { TimeZone::system() },
+            template,
+            converter: Converter::new(),
+            line: Vec::new(),
+            scratch: Vec::new(),
+        }
     }
 
     /// A line with its newline. No layout but `raw` lets a byte through that a terminal would
     /// obey, and `raw` lets it into a pipe or file only.
-    pub(super) fn print(&mut self, found: &Found) -> &[u8] {
-        let Self { output, converter, line: out, .. } = self;
+    pub(super) fn print(&mut self, line: &[u8], layout: Layout) -> &[u8] {
+        let Self { output, template, converter, line: out, scratch, .. } = self;
         out.clear();
-        let line = &found.line;
         // A cursor that had no need to know it leaves it to us.
-        let layout = match (found.layout, *output) {
+        let layout = match (layout, &*output) {
             (_, Output::Raw) => Layout::Unknown,
             (Layout::Unknown, _) => Head::of(line).map_or(Layout::Unknown, |(layout, _)| layout),
             (layout, _) => layout,
         };
-        let is_done = match (*output, layout) {
-            (Output::Short, Layout::Json) => converter.text_of_json(line, out),
+        let is_done = match (&*output, layout) {
+            (Output::Short | Output::ShortIso, Layout::Json) => converter.text_of_json(line, out),
             (Output::Cat, Layout::Json) => converter.event_of_json(line, out),
             (Output::Cat, Layout::Text) => put_event(line, out),
-            (Output::Json, Layout::Text) => {
-                TextLine::parse(line).is_some_and(|text| converter.json_of_text(&text, out))
+            (Output::Json, _) => put_any_json(line, layout, converter, out),
+            (Output::JsonPretty, _) => {
+                scratch.clear();
+                let is_done = put_any_json(line, layout, converter, scratch);
+                put_pretty(scratch, out);
+                is_done
             }
-            (Output::Json, Layout::Json) => put_json(line, out),
-            (Output::Json, Layout::Unknown) => put_foreign(line, out),
+            (Output::Template(_), _) => match (template, layout) {
+                (Some(template), Layout::Json) => template.put_json(line, out),
+                (Some(template), Layout::Text) => {
+                    TextLine::parse(line).is_some_and(|text| template.put_text(&text, out))
+                }
+                _ => false,
+            },
             _ => false,
         };
         if !is_done {
@@ -70,11 +85,35 @@ impl Printer {
                 put_safe(line, out);
             }
         }
-        if self.colors && *output == Output::Short && layout != Layout::Unknown {
-            color(out);
+        if layout != Layout::Unknown {
+            if *output == Output::ShortIso {
+                put_iso(&self.zone, out);
+            }
+            if self.colors && matches!(output, Output::Short | Output::ShortIso) {
+                color(out);
+            }
         }
         out.push(b'\n');
         out
+    }
+}
+
+/// Puts the local time, to the second, in the place of the time with which a line of text begins.
+fn put_iso(zone: &TimeZone, line: &mut Vec<u8>) {
+    let Some(end) = line.iter().position(|byte| *byte == b' ') else { return };
+    let time = std::str::from_utf8(&line[..end]).ok().and_then(|time| time.parse().ok());
+    let Some(time): Option<Timestamp> = time else { return };
+    let local = time.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
+    line.splice(..end, local.into_bytes());
+}
+
+fn put_any_json(line: &[u8], layout: Layout, converter: &mut Converter, out: &mut Vec<u8>) -> bool {
+    match layout {
+        Layout::Text => {
+            TextLine::parse(line).is_some_and(|text| converter.json_of_text(&text, out))
+        }
+        Layout::Json => put_json(line, out),
+        Layout::Unknown => put_foreign(line, out),
     }
 }
 
@@ -146,13 +185,15 @@ fn style(level: &[u8]) -> Option<Style> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jiff::Timestamp;
 
     fn printed(line: &str, output: Output, is_terminal: bool) -> String {
-        let found =
-            Found { line: line.into(), layout: Layout::Unknown, time: Timestamp::UNIX_EPOCH };
-        let mut printer = Printer::new(output, is_terminal, false);
-        String::from_utf8(printer.print(&found).to_vec()).unwrap()
+        let mut printer = Printer::new(output, is_terminal, false, true);
+        let printed = printer.print(line.as_bytes(), Layout::Unknown);
+        String::from_utf8(printed.to_vec()).unwrap()
+    }
+
+    fn template() -> Output {
+        Output::Template("{worker:<4}|{message}|{target}".to_owned())
     }
 
     const TEXT: &str =
@@ -174,28 +215,64 @@ mod tests {
                 Output::Json,
                 r#"{"timestamp":"2026-11-22T10:00:00.123456Z","level":"INFO","fields":{"message":"done \"x\" n=1"},"target":"app::job","span":{"fields":"id=7","name":"request"},"spans":[{"fields":"id=7","name":"request"}],"worker":"w","pid":7}"#,
             ),
+            (TEXT, template(), "w   |done \"x\" n=1|app::job"),
+            (JSON, template(), "w   |done \"x\"|app::job"),
+            ("no record", template(), "no record"),
             ("no record", Output::Short, "no record"),
+            ("no record", Output::ShortIso, "no record"),
             ("no record", Output::Json, r#"{"fields":{"message":"no record"}}"#),
         ] {
-            assert_eq!(printed(line, output, false), format!("{expected}\n"), "{output:?}");
+            let name = format!("{output:?}");
+            assert_eq!(printed(line, output, false), format!("{expected}\n"), "{name}");
         }
     }
 
     #[test]
     fn a_foreign_line_can_not_drive_the_terminal() {
         let evil = "a\u{1b}[2J\u{9b}31m\u{202e}\r\u{7f}é";
-        for output in [Output::Short, Output::Cat, Output::Json, Output::Raw] {
+        for output in [
+            Output::Short,
+            Output::ShortIso,
+            Output::Cat,
+            Output::Json,
+            Output::JsonPretty,
+            Output::Raw,
+            template(),
+        ] {
             for line in [
                 evil.to_owned(),
                 format!("2026-11-22T10:00:00.123456Z  INFO w{evil}[7] app: {evil}"),
                 JSON.replace("done", "\u{7f}\u{9b}\u{202e}"),
             ] {
-                let text = printed(&line, output, true);
-                let text = text.strip_suffix('\n').unwrap();
+                let mut text = printed(&line, output.clone(), true);
+                assert_eq!(text.pop(), Some('\n'));
+                if output == Output::JsonPretty {
+                    text.retain(|c| c != '\n');
+                }
                 assert!(!text.chars().any(is_unsafe), "{output:?} {text:?}");
             }
         }
         assert_eq!(printed(evil, Output::Raw, false), format!("{evil}\n"), "raw is raw in a pipe");
+    }
+
+    #[test]
+    fn the_short_layout_has_local_times_to_the_second_if_asked() {
+        let expected = TEXT.replace("10:00:00.123456Z", "10:00:00+00:00");
+        for line in [TEXT, JSON] {
+            assert_eq!(printed(line, Output::ShortIso, false), format!("{expected}\n"));
+        }
+        let zone = TimeZone::fixed(jiff::tz::offset(-3));
+        let mut line = TEXT.as_bytes().to_vec();
+        put_iso(&zone, &mut line);
+        assert!(line.starts_with(b"2026-11-22T07:00:00-03:00  INFO w[7]"));
+    }
+
+    #[test]
+    fn an_object_over_several_lines_says_the_same() {
+        let text = printed(JSON, Output::JsonPretty, true);
+        assert!(text.starts_with("{\n  \"timestamp\": \"2026"), "{text}");
+        let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(value(&text), value(JSON));
     }
 
     #[test]

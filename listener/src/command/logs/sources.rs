@@ -104,8 +104,25 @@ fn is_path(target: &Path) -> bool {
 }
 
 impl Sources {
-    /// The logs to read.
+    /// The logs to read, which are there.
     pub(in crate::command) fn find(
+        &self,
+        what: &str,
+        common: &Common,
+        living: &Living,
+    ) -> Result<Vec<Source>, Failure> {
+        let sources = self.find_any(what, common, living)?;
+        match sources.iter().find(|source| source.logs.is_empty()) {
+            None => Ok(sources),
+            Some(source) => {
+                let target = source.path.display();
+                Err(Failure::failed(what, format_args!("{target}: no file fits")))
+            }
+        }
+    }
+
+    /// The logs to read, whether they are there or not.
+    pub(in crate::command) fn find_any(
         &self,
         what: &str,
         common: &Common,
@@ -160,7 +177,7 @@ fn known(settings: &Settings, living: &Living) -> Vec<Sink> {
     if configured.is_empty() { living.sinks.clone() } else { configured }
 }
 
-fn absolute(path: &Path) -> PathBuf {
+pub(super) fn absolute(path: &Path) -> PathBuf {
     fs::canonicalize(path).or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.into())
 }
 
@@ -168,13 +185,8 @@ impl Source {
     fn of(what: &str, sink: Sink) -> Result<Self, Failure> {
         let Sink { target, format, filter } = sink;
         let logs = if is_template(&target) {
-            let logs = fitting(&target)
-                .map_err(|why| Failure::usage(what, format_args!("{}: {why}", target.display())))?;
-            if logs.is_empty() {
-                let target = target.display();
-                return Err(Failure::failed(what, format_args!("{target}: no file fits")));
-            }
-            logs
+            fitting(&target)
+                .map_err(|why| Failure::usage(what, format_args!("{}: {why}", target.display())))?
         } else {
             vec![target.clone()]
         };
@@ -185,6 +197,15 @@ impl Source {
     /// Whether the log was to have some records only.
     pub(in crate::command) fn is_filtered(&self) -> bool {
         self.filter.as_ref().is_some_and(|filter| *filter != Directives::all())
+    }
+
+    /// The logs that are there now.
+    pub(in crate::command) fn logs_now(&self) -> Vec<PathBuf> {
+        if self.is_per_worker() {
+            fitting(&self.path).unwrap_or_default()
+        } else {
+            self.logs.clone()
+        }
     }
 
     /// Whether each worker has a log of its own.

@@ -38,6 +38,10 @@ use report::Report;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
+    // The followers of a trial are this program, so that nothing else need be built for it.
+    if std::env::args().nth(1).as_deref() == Some(tables::FOLLOW) {
+        return fleetlog::command::main();
+    }
     let options = match Options::parse(std::env::args().skip(1)) {
         Ok(options) => options,
         Err(message) => {

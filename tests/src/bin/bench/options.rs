@@ -5,7 +5,7 @@ use crate::peer::Peer;
 pub(crate) const HELP: &str = "\
 usage: bench [--quick] [--workers N] [--records N] [--rounds N] [--bursts N] [--only PEER]...
              [--births] [--growth] [--isolation] [--packing] [--protocols] [--memory]
-             [--all]
+             [--followers] [--all]
              [--no-main] [--processes N] [--fleet N]
   --quick        a few seconds: shows that the program works, its figures mean nothing
   --workers N    forked processes (4)
@@ -21,7 +21,8 @@ more tables, of append and fleetlog or of fleetlog alone:
   --packing      single calls while an old file of 1 GB is compressed
   --protocols    what foreign clients send, taken by fleetlog and by rsyslog
   --memory       the listener's memory and the lanes' files
-  --all          these six
+  --followers    throughput while others follow the log: three that run, fifty that are stopped
+  --all          these seven
   --no-main      leaves the tables of throughput and of single calls out
   --processes N  processes of a trial of births (2000)
   --fleet N      workers of the large fleet whose memory is looked at (500)";
@@ -35,11 +36,19 @@ pub(crate) enum Extra {
     Packing,
     Protocols,
     Memory,
+    Followers,
 }
 
 impl Extra {
-    const ALL: [Self; 6] =
-        [Self::Births, Self::Growth, Self::Isolation, Self::Packing, Self::Protocols, Self::Memory];
+    const ALL: [Self; 7] = [
+        Self::Births,
+        Self::Growth,
+        Self::Isolation,
+        Self::Packing,
+        Self::Protocols,
+        Self::Memory,
+        Self::Followers,
+    ];
 }
 
 /// What is measured.
@@ -82,6 +91,7 @@ impl Options {
                 "--packing" => options.extras.push(Extra::Packing),
                 "--protocols" => options.extras.push(Extra::Protocols),
                 "--memory" => options.extras.push(Extra::Memory),
+                "--followers" => options.extras.push(Extra::Followers),
                 "--all" => options.extras.extend(Extra::ALL),
                 "--workers" => options.workers = number(word, words.next(), 1)?,
                 "--records" => options.records = number(word, words.next(), 1)?,

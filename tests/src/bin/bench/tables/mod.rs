@@ -2,6 +2,7 @@
 
 mod births;
 mod calls;
+mod followers;
 mod growth;
 mod isolation;
 mod memory;
@@ -16,6 +17,8 @@ use std::io;
 use crate::options::{Extra, Options};
 use births::Births;
 use calls::CallTable;
+pub(crate) use followers::FOLLOW;
+use followers::Followers;
 use growth::Growth;
 use isolation::Isolation;
 use memory::Memory;
@@ -63,6 +66,9 @@ pub(crate) fn of(options: &Options) -> Vec<Box<dyn Table>> {
     }
     if options.wants(Extra::Memory) {
         tables.push(Box::new(Memory::new(options)));
+    }
+    if options.wants(Extra::Followers) {
+        tables.push(Box::new(Followers::new(options)));
     }
     tables
 }

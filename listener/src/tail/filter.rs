@@ -8,22 +8,22 @@ use crate::reading::{Converter, Head, Layout};
 
 /// How far apart the time of a line and the order of lines may be: a line carries the time at
 /// which it was logged, and is written a moment later.
-pub(super) const SLACK: SignedDuration = SignedDuration::from_mins(1);
+pub(crate) const SLACK: SignedDuration = SignedDuration::from_mins(1);
 
 /// What a line must be to be shown; empty = nothing is asked.
 #[derive(Debug, Default)]
-pub(super) struct Filter {
-    pub(super) since: Option<Timestamp>,
-    pub(super) until: Option<Timestamp>,
-    pub(super) levels: Option<Levels>,
-    pub(super) workers: Vec<Worker>,
-    pub(super) targets: Vec<String>,
-    pub(super) grep: Option<Grep>,
+pub(crate) struct Filter {
+    pub(crate) since: Option<Timestamp>,
+    pub(crate) until: Option<Timestamp>,
+    pub(crate) levels: Option<Levels>,
+    pub(crate) workers: Vec<Worker>,
+    pub(crate) targets: Vec<String>,
+    pub(crate) grep: Option<Grep>,
 }
 
 impl Filter {
     /// Whether what is asked can be told by a line's head only.
-    pub(super) const fn needs_head(&self) -> bool {
+    pub(crate) const fn needs_head(&self) -> bool {
         self.since.is_some()
             || self.until.is_some()
             || self.levels.is_some()
@@ -32,7 +32,7 @@ impl Filter {
     }
 
     /// Whether a line is shown.
-    pub(super) fn allows(
+    pub(crate) fn allows(
         &self,
         line: &[u8],
         found: Option<&(Layout, Head<'_>)>,
@@ -67,14 +67,14 @@ fn lies_below(target: &str, prefix: &str) -> bool {
 
 /// A range of levels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Levels {
+pub(crate) struct Levels {
     most_severe: Level,
     least_severe: Level,
 }
 
 impl Levels {
     /// Reads `warn`, which is `warn` and all that is more severe, or a range `warn..error`.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let level = |word: &str| {
             let alias = match word.to_ascii_lowercase().as_str() {
                 "err" => "error".to_owned(),
@@ -98,7 +98,7 @@ impl Levels {
 
 /// A worker, by name or pid.
 #[derive(Clone, Debug)]
-pub(super) struct Worker {
+pub(crate) struct Worker {
     text: String,
     name: Option<Regex>,
     pid: Option<u32>,
@@ -106,7 +106,7 @@ pub(super) struct Worker {
 
 impl Worker {
     /// Reads a name with or without `*` and `?`, a pid, or `name[pid]`.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
         let with_pid = text.strip_suffix(']').and_then(|text| text.rsplit_once('['));
         let (name, pid) = match with_pid {
@@ -133,7 +133,7 @@ impl Worker {
 
 /// A regular expression that a line's text must fit, in whatever layout it is stored.
 #[derive(Debug)]
-pub(super) struct Grep {
+pub(crate) struct Grep {
     regex: Regex,
     /// It is a word that stands in both layouts alike, so that lines of JSON without it need not
     /// be turned into text.
@@ -142,7 +142,7 @@ pub(super) struct Grep {
 
 impl Grep {
     /// Reads a pattern. Without a capital letter it takes capitals for small letters.
-    pub(super) fn parse(pattern: &str) -> Result<Self, String> {
+    pub(crate) fn parse(pattern: &str) -> Result<Self, String> {
         let regex = RegexBuilder::new(pattern)
             .case_insensitive(!pattern.chars().any(char::is_uppercase))
             .build()
