@@ -10,6 +10,8 @@ use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use super::exit::{Code, Failure};
+#[cfg(feature = "top")]
+use super::top;
 use super::{completions, demo, listen, logs, man, pipe, rotate, run, status, stop, sync, verify};
 use crate::config::Settings;
 
@@ -45,6 +47,8 @@ pub(super) enum Command {
     Logs(logs::Logs),
     Verify(verify::Verify),
     Status(status::Status),
+    #[cfg(feature = "top")]
+    Top(top::Top),
     Sync(sync::Sync),
     Rotate(rotate::Rotate),
     Reopen(rotate::Reopen),

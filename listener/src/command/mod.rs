@@ -19,10 +19,13 @@ mod receipt;
 mod rotate;
 mod run;
 mod screen;
+mod spark;
 mod status;
 mod stop;
 mod sync;
 mod table;
+#[cfg(feature = "top")]
+mod top;
 mod verify;
 
 use std::process::ExitCode;
@@ -65,6 +68,8 @@ fn run(Flags { common, command }: &Flags, screen: &mut Screen) -> Result<Ended, 
         Command::Logs(logs) => logs.run(common, screen),
         Command::Verify(verify) => verify.run(common, screen),
         Command::Status(status) => status.run(common, screen),
+        #[cfg(feature = "top")]
+        Command::Top(top) => top.run(common, screen),
         Command::Sync(sync) => sync.run(common, screen),
         Command::Rotate(rotate) => rotate.run(common, screen),
         Command::Reopen(reopen) => reopen.run(common, screen),
