@@ -81,6 +81,7 @@ impl ClientError {
 /// let nobody = client::request(Path::new("/nowhere"), Request::Sync, Duration::ZERO, |_| ());
 /// assert!(nobody.unwrap_err().is_no_listener());
 /// ```
+#[allow(clippy::needless_pass_by_value, reason = "every caller makes it for this one call")]
 pub fn request(
     run_dir: &Path,
     request: Request,
@@ -90,7 +91,7 @@ pub fn request(
     let deadline = after(Instant::now(), timeout);
     let path = run_dir::socket_path(run_dir)?;
     let stream = connect(run_dir, &path, timeout, deadline)?;
-    Conversation { stream: &stream, path: &path, timeout, deadline }.hold(request, on_pending)
+    Conversation { stream: &stream, path: &path, timeout, deadline }.hold(&request, on_pending)
 }
 
 fn connect(
@@ -140,7 +141,7 @@ struct Conversation<'a> {
 impl Conversation<'_> {
     fn hold(
         &self,
-        request: Request,
+        request: &Request,
         mut on_pending: impl FnMut(u64),
     ) -> Result<Reply, ClientError> {
         let mut body = Vec::new();

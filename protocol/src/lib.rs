@@ -4,7 +4,8 @@
 //! event is encoded as a [`record`] that names its [`callsite`], the record travels in a
 //! [`frame`] over the run directory's socket (found by [`run_dir`]), and the [`socket_queue`]
 //! keeps it until the listener has acknowledged it. The other frames are [`message`]s: hello,
-//! welcome, goodbye, acknowledgement, and the control messages of `stop`, `sync` and `status`.
+//! welcome, goodbye, acknowledgement, and the control messages of commands. What a worker logs is
+//! told by filter [`directives`], which [`level_control`] changes while it lives.
 //!
 //! This crate promises that decoding never panics, never reads past its input, and never
 //! allocates by a length that it did not check against the bytes that are there. It never logs,
@@ -16,10 +17,12 @@
 pub mod callsite;
 pub mod client;
 mod decode;
+pub mod directives;
 pub mod frame;
 pub mod lane;
 pub mod lane_queue;
 pub mod level;
+pub mod level_control;
 pub mod limits;
 pub mod message;
 pub mod record;

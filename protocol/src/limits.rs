@@ -42,6 +42,19 @@ pub const CONTROL_MAX: usize = 64 << 10;
 /// connection that has not yet said who it is.
 pub const HANDSHAKE_MAX: usize = 512;
 
+/// The longest request of a command with its preface, in bytes: what a listener holds for a
+/// connection that has begun one.
+pub const REQUEST_MAX: usize = 8 << 10;
+
+/// The filter directives of one change of level, in bytes: some hundred targets.
+pub const DIRECTIVES_MAX: usize = 4 << 10;
+
+/// The longest choice of workers, in bytes: a name and a pid.
+pub const WORKER_PATTERN_MAX: usize = 256;
+
+/// Changes of level that are in force at once. Each is looked at for every callsite of a worker.
+pub const LEVEL_CHANGES_MAX: usize = 64;
+
 /// The longest reason of a refusal that a worker keeps, in bytes: a few sentences.
 pub const REFUSAL_MAX: usize = 1024;
 
@@ -94,6 +107,12 @@ const _: () = assert!(NAME_MAX <= u8::MAX as usize, "a name's length is a byte")
 const _: () =
     assert!(CALLSITE_TEXT_MAX <= u16::MAX as usize, "a callsite's strings have u16 lengths");
 const _: () = assert!(HANDSHAKE_MAX > 64 + 2 * NAME_MAX, "a hello with the longest texts must fit");
+const _: () = assert!(
+    REQUEST_MAX > DIRECTIVES_MAX + WORKER_PATTERN_MAX + 64,
+    "a request with the longest texts must fit"
+);
+const _: () = assert!(WORKER_PATTERN_MAX > NAME_MAX + 12, "a name with its pid must fit");
+const _: () = assert!(DIRECTIVES_MAX <= u16::MAX as usize, "a change's texts have u16 lengths");
 const _: () = assert!(WINDOW_MIN - WINDOW_MIN / RESERVED_SHARE > 2 * RECORD_MIN);
 const _: () = assert!(WINDOW_DEFAULT - WINDOW_DEFAULT / RESERVED_SHARE > 2 * FRAME_MAX);
 const _: () = assert!(CONNECTIONS_PER_UID_MAX < CONNECTIONS_MAX);

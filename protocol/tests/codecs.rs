@@ -8,12 +8,12 @@ use std::time::Duration;
 use fleetlog_protocol::callsite::{Callsite, Definition};
 use fleetlog_protocol::frame::{self, Kind};
 use fleetlog_protocol::limits::{
-    CALLSITE_TEXT_MAX, ERROR_CHAIN_MAX, FIELD_COUNT_MAX, FRAME_MAX, NAME_MAX, RECORD_MIN,
-    SPAN_DEPTH_MAX,
+    CALLSITE_TEXT_MAX, DIRECTIVES_MAX, ERROR_CHAIN_MAX, FIELD_COUNT_MAX, FRAME_MAX, NAME_MAX,
+    RECORD_MIN, SPAN_DEPTH_MAX,
 };
 use fleetlog_protocol::message::{
-    Ack, Attach, Drops, Gap, Goodbye, Hello, Name, QueueId, Receipt, Reply, Request, Welcome,
-    WorkerAccount, bounded_name,
+    Ack, Attach, Drops, Gap, Goodbye, Hello, LevelChange, Name, QueueId, Receipt, Reply, Request,
+    Welcome, WorkerAccount, bounded_name,
 };
 use fleetlog_protocol::record::{self, FieldEncoder, FieldName, Record, RecordEncoder, Value};
 use fleetlog_protocol::segment::FileName;
@@ -114,6 +114,7 @@ fn reply() -> impl Strategy<Value = Reply> {
         text(60).prop_map(Reply::Failed),
         any::<u64>().prop_map(|logs| Reply::Rotated { logs }),
         any::<u64>().prop_map(|logs| Reply::Reopened { logs }),
+        text(60).prop_map(Reply::Levels),
     ]
 }
 
@@ -344,12 +345,50 @@ fn fields_of(block: &[u8]) -> Vec<OwnedField> {
 
 #[test]
 fn requests_are_read_as_they_were_written() {
-    let requests =
-        [Request::Stop, Request::Sync, Request::Status, Request::Rotate, Request::Reopen];
+    let level = |worker: Option<&str>, for_seconds| {
+        let (directives, worker) = ("app=debug".to_owned(), worker.map(str::to_owned));
+        Request::SetLevel(LevelChange { directives, worker, for_seconds })
+    };
+    let requests = [
+        Request::Stop,
+        Request::Sync,
+        Request::Status,
+        Request::Rotate,
+        Request::Reopen,
+        level(None, None),
+        level(Some(""), Some(0)),
+        level(Some("worker 7"), Some(u64::MAX - 1)),
+        Request::ResetLevel { worker: None },
+        Request::ResetLevel { worker: Some("w*".to_owned()) },
+        Request::Levels,
+    ];
     for request in requests {
         let mut bytes = Vec::new();
         request.encode(&mut bytes);
         assert_eq!(Request::decode(&bytes).unwrap(), request);
+        for end in 0..bytes.len() {
+            assert!(Request::decode(&bytes[..end]).is_err(), "{request:?} at {end}");
+        }
+    }
+}
+
+#[test]
+fn directives_that_are_too_long_are_refused_and_never_cut() {
+    let directives = "a".repeat(DIRECTIVES_MAX + 1);
+    let change = LevelChange { directives, worker: None, for_seconds: None };
+    let mut bytes = Vec::new();
+    Request::SetLevel(change).encode(&mut bytes);
+    assert!(matches!(Request::decode(&bytes), Err(DecodeError::TooLarge { .. })));
+}
+
+#[test]
+fn only_asking_changes_nothing() {
+    for asks in [Request::Status, Request::Sync, Request::Levels] {
+        assert!(!asks.changes_something(), "{asks:?}");
+    }
+    let reset = Request::ResetLevel { worker: None };
+    for changes in [Request::Stop, Request::Rotate, Request::Reopen, reset] {
+        assert!(changes.changes_something(), "{changes:?}");
     }
 }
 

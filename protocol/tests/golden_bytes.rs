@@ -9,8 +9,8 @@ use fleetlog_protocol::callsite::Definition;
 use fleetlog_protocol::frame::{self, Kind, PREFACE};
 use fleetlog_protocol::limits::PROTOCOL_VERSION;
 use fleetlog_protocol::message::{
-    Ack, Attach, Drops, Gap, Goodbye, Hello, Name, QueueId, Receipt, Reply, Request, Welcome,
-    WorkerAccount,
+    Ack, Attach, Drops, Gap, Goodbye, Hello, LevelChange, Name, QueueId, Receipt, Reply, Request,
+    Welcome, WorkerAccount,
 };
 use fleetlog_protocol::record::{self, FieldEncoder, FieldName, RecordEncoder};
 use fleetlog_protocol::segment::FileName;
@@ -300,6 +300,31 @@ fn requests_have_these_bytes() {
     assert_frame(Kind::Request, |out| Request::Status.encode(out), &[&[2, 0, 0, 0, 32, 3]]);
     assert_frame(Kind::Request, |out| Request::Rotate.encode(out), &[&[2, 0, 0, 0, 32, 4]]);
     assert_frame(Kind::Request, |out| Request::Reopen.encode(out), &[&[2, 0, 0, 0, 32, 5]]);
+    let change = |worker: Option<&str>, for_seconds| {
+        let (directives, worker) = ("debug".to_owned(), worker.map(str::to_owned));
+        Request::SetLevel(LevelChange { directives, worker, for_seconds })
+    };
+    assert_frame(
+        Kind::Request,
+        |out| change(Some("w*"), Some(300)).encode(out),
+        &[&[22, 0, 0, 0, 32, 6], &[44, 1, 0, 0, 0, 0, 0, 0], &[1, 2, 0], b"w*", &[5, 0], b"debug"],
+    );
+    assert_frame(
+        Kind::Request,
+        |out| change(None, None).encode(out),
+        &[&[18, 0, 0, 0, 32, 6], &[0xff; 8], &[0], &[5, 0], b"debug"],
+    );
+    assert_frame(
+        Kind::Request,
+        |out| Request::ResetLevel { worker: Some("w".to_owned()) }.encode(out),
+        &[&[6, 0, 0, 0, 32, 7], &[1, 1, 0], b"w"],
+    );
+    assert_frame(
+        Kind::Request,
+        |out| Request::ResetLevel { worker: None }.encode(out),
+        &[&[3, 0, 0, 0, 32, 7, 0]],
+    );
+    assert_frame(Kind::Request, |out| Request::Levels.encode(out), &[&[2, 0, 0, 0, 32, 8]]);
 }
 
 #[test]
@@ -333,6 +358,11 @@ fn replies_have_these_bytes() {
         Kind::Reply,
         |out| Reply::Failed("no".to_owned()).encode(out),
         &[&[4, 0, 0, 0, 33, 5], b"no"],
+    );
+    assert_frame(
+        Kind::Reply,
+        |out| Reply::Levels("{}".to_owned()).encode(out),
+        &[&[4, 0, 0, 0, 33, 8], b"{}"],
     );
 }
 

@@ -155,7 +155,7 @@ pub fn hello(queue: u128, first_seq: u64, name: &str) -> Vec<u8> {
 
 /// The first bytes of a command.
 #[must_use]
-pub fn request(request: Request) -> Vec<u8> {
+pub fn request(request: &Request) -> Vec<u8> {
     let mut body = Vec::new();
     request.encode(&mut body);
     [&PREFACE[..], &framed(Kind::Request, &body)].concat()

@@ -409,11 +409,11 @@ fn commands_that_talk_without_end_or_never_read_cost_no_memory() {
     }
     for _ in 0..200 {
         let mut raw = Raw::connect(&fixture.run_dir());
-        raw.send(&raw::request(Request::Status));
+        raw.send(&raw::request(&Request::Status));
         held.push(raw);
     }
     let mut talker = Raw::connect(&fixture.run_dir());
-    talker.send(&raw::request(Request::Status));
+    talker.send(&raw::request(&Request::Status));
     let chunk = vec![b'x'; 1 << 20];
     for _ in 0..200 {
         if !talker.try_send(&chunk) {
@@ -426,7 +426,7 @@ fn commands_that_talk_without_end_or_never_read_cost_no_memory() {
     assert!(growth < GROWTH_MAX, "{growth} bytes");
     // A half-closed command gets its answer or not, but does no harm.
     let mut half = Raw::connect(&fixture.run_dir());
-    half.send(&raw::request(Request::Status));
+    half.send(&raw::request(&Request::Status));
     half.stream.shutdown(Shutdown::Write).expect("a connection");
     let _ = half.stream.read_to_end(&mut Vec::new());
     let counts = steady.finish();

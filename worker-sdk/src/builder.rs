@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use fleetlog_protocol::level_control;
 use fleetlog_protocol::limits::{
     NAME_MAX, STALL_BUDGET_DEFAULT, WINDOW_DEFAULT, WINDOW_MIN, record_max_for,
 };
@@ -79,6 +80,12 @@ pub enum BuildError {
         /// What the variable holds.
         String,
     ),
+    /// The environment says neither that the level can be changed nor that it can't.
+    #[error("${variable} is `{0}`: give on or off", variable = level_control::VARIABLE)]
+    UnknownLiveLevel(
+        /// What the variable holds.
+        String,
+    ),
 }
 
 /// Describes a [`Layer`].
@@ -91,6 +98,7 @@ pub struct Builder {
     transport: Option<Transport>,
     window: usize,
     record_max: Option<usize>,
+    live_level: Option<bool>,
 }
 
 impl Builder {
@@ -102,6 +110,7 @@ impl Builder {
             transport: None,
             window: WINDOW_DEFAULT,
             record_max: None,
+            live_level: None,
         }
     }
 
@@ -149,6 +158,14 @@ impl Builder {
         self
     }
 
+    /// Whether `fleetlog level` can change what this program logs while it runs, for which a
+    /// [`LiveFilter`](crate::LiveFilter) has a thread; by default what `$FLEETLOG_LIVE_LEVEL` says,
+    /// `on` or `off`, else it can.
+    pub const fn live_level(mut self, live: bool) -> Self {
+        self.live_level = Some(live);
+        self
+    }
+
     /// Builds the layer. No listener needs to be there: the first record looks for one.
     ///
     /// # Errors
@@ -185,6 +202,10 @@ impl Builder {
             when_full: self.when_full,
             window: self.window,
             record_max,
+            live_level: match self.live_level {
+                Some(live) => live,
+                None => live_level_of_environment()?,
+            },
         };
         Ok(Worker::new(settings, name))
     }
@@ -199,6 +220,15 @@ fn default_run_dir() -> Result<PathBuf, RunDirError> {
         run_dir::check_trust(&path)?;
     }
     Ok(path)
+}
+
+fn live_level_of_environment() -> Result<bool, BuildError> {
+    let value = std::env::var_os(level_control::VARIABLE).unwrap_or_default();
+    match value.to_str() {
+        Some("" | "on") => Ok(true),
+        Some("off") => Ok(false),
+        _ => Err(BuildError::UnknownLiveLevel(value.to_string_lossy().into_owned())),
+    }
 }
 
 fn default_name() -> String {

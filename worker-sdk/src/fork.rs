@@ -7,14 +7,23 @@
 //! state, because another thread of the parent may have been changing it: it makes its own, and
 //! the parent's copy is left alone for ever.
 //!
+//! The one thread that the SDK may have is started here as well ([`thread`]): it must come back in a
+//! forked child, where starting one of the standard library's can hang.
+//!
 //! This is the SDK's one room for `unsafe` beside the registry's.
 
 #![allow(unsafe_code, reason = "forks are noticed through the C library and raw pointers")]
+
+mod published;
+mod thread;
 
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
 use nix::libc;
+
+pub(crate) use published::{Published, Retired};
+pub(crate) use thread::{Errand, park, start_thread, unpark_all};
 
 /// The page that a fork wipes; null = there is none, ask for the pid.
 static PAGE: AtomicPtr<AtomicU64> = AtomicPtr::new(ptr::null_mut());
@@ -39,6 +48,18 @@ pub(crate) fn prepare(in_child: extern "C" fn(), at_exit: extern "C" fn()) {
     unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
     // SAFETY: as above.
     unsafe { libc::atexit(at_exit) };
+}
+
+/// Runs functions around every `fork` of this process, with the caution of [`prepare`]: one before
+/// it, in the thread that forks, and one behind it on either side. To be called once, behind
+/// [`prepare`], whose function in the child so runs before this one.
+pub(crate) fn surround(
+    before: extern "C" fn(),
+    in_parent: extern "C" fn(),
+    in_child: extern "C" fn(),
+) {
+    // SAFETY: as in `prepare`.
+    unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
 }
 
 fn wiped_page() -> Option<*mut AtomicU64> {

@@ -5,6 +5,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::builder::BuildError;
 use crate::layer::Layer;
+use crate::live_level::LiveFilter;
 
 /// The environment variable with the filter directives of [`init`].
 pub const LEVEL_VARIABLE: &str = "FLEETLOG_LEVEL";
@@ -45,7 +46,8 @@ pub enum InitError {
 /// run directory comes from `$FLEETLOG_RUN_DIR`, the worker's name from `$FLEETLOG_NAME`, the
 /// filter from `$FLEETLOG_LEVEL`, else from `$RUST_LOG`, else it is `info`, the transport from
 /// `$FLEETLOG_TRANSPORT`, else it is [`Transport::Auto`](crate::Transport::Auto). Records of the
-/// `log` crate come along. There is nothing to hold and nothing to flush.
+/// `log` crate come along. `fleetlog level` can change the filter while the program runs, unless
+/// `$FLEETLOG_LIVE_LEVEL` is `off`; see [`LiveFilter`]. There is nothing to hold and nothing to flush.
 ///
 /// ```no_run
 /// fn main() -> Result<(), fleetlog_worker::InitError> {
@@ -63,7 +65,8 @@ pub fn init() -> Result<(), InitError> {
 
 /// As [`init`], with a layer that was built already.
 pub(crate) fn init_with(layer: Layer) -> Result<(), InitError> {
-    let subscriber = crate::registry().with(filter()?).with(layer);
+    let filter = LiveFilter::new(&layer, filter()?);
+    let subscriber = crate::registry().with(filter).with(layer);
     set_global_default(Dispatch::new(subscriber))?;
     #[cfg(feature = "log")]
     {

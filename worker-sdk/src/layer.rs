@@ -72,6 +72,10 @@ impl Layer {
         Self { worker, spans: None }
     }
 
+    pub(crate) const fn worker(&self) -> &'static Worker {
+        self.worker
+    }
+
     /// Encodes an event into `buffer` and sends it.
     #[inline]
     fn send<S>(
@@ -263,7 +267,7 @@ fn define(metadata: &Metadata<'_>, with_fields: bool, out: &mut Vec<u8>) {
 }
 
 #[inline]
-fn level(metadata: &Metadata<'_>) -> Level {
+pub(crate) fn level(metadata: &Metadata<'_>) -> Level {
     use tracing_core::Level as Theirs;
     match *metadata.level() {
         Theirs::ERROR => Level::Error,

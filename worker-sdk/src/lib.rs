@@ -3,11 +3,13 @@
 //! The modules in the order of a record's way: `registry` keeps the spans, `layer` takes an
 //! event, `visit` encodes its fields, `worker` takes the record, `thread` knows the calling
 //! thread's lane, and `process` makes lanes, or a socket queue where there can be none. Around it:
-//! `init` and `builder` set a program up, `fork` gives every process its own state, `fleet` forks
-//! workers, `panic` makes a panic a record, `say` has the few words of our own.
+//! `init` and `builder` set a program up, `live_level` lets its filter be changed from outside, `fork`
+//! gives every process its own state, `fleet` forks workers, `panic` makes a panic a record, `say`
+//! has the few words of our own.
 //!
-//! It promises: no thread of its own, no panic of its own, a bounded wait, and a count for every
-//! record that it could not take. Over lanes, a record whose call has returned survives whatever
+//! It promises: no thread of its own on the way of a record, no panic of its own, a bounded wait,
+//! and a count for every record that it could not take. The one thread that there is, in
+//! `live_level`, sleeps until somebody changes the level, and can be forbidden. Over lanes, a record whose call has returned survives whatever
 //! becomes of the process, whether a listener lives or not. A child that is forked at any
 //! moment, in any thread, logs at once as itself.
 //!
@@ -26,6 +28,7 @@ mod fleet;
 mod fork;
 mod init;
 mod layer;
+mod live_level;
 mod notice;
 mod panic;
 mod process;
@@ -41,11 +44,13 @@ use std::time::{Duration, Instant};
 pub use builder::{BuildError, Builder, NAME_VARIABLE, TRANSPORT_VARIABLE, Transport};
 pub use fleet::{Ending, Fleet, FleetReport, Outcome};
 pub use fleetlog_protocol::client::ClientError;
+pub use fleetlog_protocol::level_control::VARIABLE as LIVE_LEVEL_VARIABLE;
 pub use fleetlog_protocol::message::{Drops, Receipt, WorkerAccount};
 pub use fleetlog_protocol::run_dir::{RunDirError, VARIABLE as RUN_DIR_VARIABLE};
 pub use fleetlog_protocol::socket_queue::WhenFull;
 pub use init::{InitError, LEVEL_VARIABLE, init};
 pub use layer::Layer;
+pub use live_level::LiveFilter;
 pub use panic::install_panic_hook;
 pub use registry::{Registry, registry};
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 static REFUSAL: AtomicBool = AtomicBool::new(false);
 static FALLBACK: AtomicBool = AtomicBool::new(false);
+static NO_LEVEL: AtomicBool = AtomicBool::new(false);
 
 /// The listener does not want this worker.
 pub(crate) fn refusal(why: &str) {
@@ -21,6 +22,11 @@ pub(crate) fn has_refused() -> bool {
 /// Records take the socket although nobody said so.
 pub(crate) fn fallback(why: &str) {
     once(&FALLBACK, "records go over the socket, because lanes can't be used", why);
+}
+
+/// What somebody wants this process to log can't be found out.
+pub(crate) fn no_level(why: &str) {
+    once(&NO_LEVEL, "changes of the level are not heeded", why);
 }
 
 fn once(said: &AtomicBool, what: &str, why: &str) {

@@ -42,6 +42,8 @@ pub(crate) struct Settings {
     pub(crate) when_full: WhenFull,
     pub(crate) window: usize,
     pub(crate) record_max: usize,
+    /// Whether the level can be changed from outside.
+    pub(crate) live_level: bool,
 }
 
 pub(crate) struct Worker {
@@ -139,6 +141,7 @@ impl Worker {
 
     pub(crate) fn set_name(&'static self, name: &str) {
         self.name.set(name.to_owned());
+        crate::live_level::name_changed(self);
         let Some(process) = self.process.existing() else { return };
         let Some(_inside) = Inside::enter() else { return };
         if let Some(lanes) = process.existing_lanes() {

@@ -12,7 +12,9 @@ use clap::{ArgAction, ArgMatches, Args, CommandFactory as _, Parser, Subcommand,
 use super::exit::{Code, Failure};
 #[cfg(feature = "top")]
 use super::top;
-use super::{completions, demo, listen, logs, man, pipe, rotate, run, status, stop, sync, verify};
+use super::{
+    completions, demo, level, listen, logs, man, pipe, rotate, run, status, stop, sync, verify,
+};
 use crate::config::Settings;
 
 /// One log for a fleet of processes.
@@ -49,6 +51,7 @@ pub(super) enum Command {
     Status(status::Status),
     #[cfg(feature = "top")]
     Top(top::Top),
+    Level(level::Level),
     Sync(sync::Sync),
     Rotate(rotate::Rotate),
     Reopen(rotate::Reopen),

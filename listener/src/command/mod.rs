@@ -9,6 +9,7 @@ mod demo;
 mod diagnostics;
 mod exit;
 mod flags;
+mod level;
 mod lines;
 mod listen;
 mod logs;
@@ -70,6 +71,7 @@ fn run(Flags { common, command }: &Flags, screen: &mut Screen) -> Result<Ended, 
         Command::Status(status) => status.run(common, screen),
         #[cfg(feature = "top")]
         Command::Top(top) => top.run(common, screen),
+        Command::Level(level) => level.run(common, screen),
         Command::Sync(sync) => sync.run(common, screen),
         Command::Rotate(rotate) => rotate.run(common, screen),
         Command::Reopen(reopen) => reopen.run(common, screen),

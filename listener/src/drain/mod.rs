@@ -12,6 +12,7 @@ mod clock;
 mod dedup;
 mod foreign;
 mod lanes;
+mod level;
 mod merge;
 mod notice;
 mod offences;
@@ -43,6 +44,7 @@ use crate::sink::{SinkError, Sinks};
 use crate::supervisor::Supervisor;
 use crate::wake::Wake;
 use clock::WallClock;
+use level::Levels;
 use notice::{Notice, Notices};
 use queues::{QueueIndex, Queues};
 use requests::Requests;
@@ -130,6 +132,7 @@ pub(crate) struct Drain {
     /// The stamp of the oldest record in the batch; `None` = it has none.
     oldest: Option<Stamp>,
     requests: Requests,
+    levels: Levels,
     /// Connections with bytes that were not looked at, or that wait for a later cut-off.
     active: Vec<Token>,
     /// Lanes with bytes that are not in a batch.
@@ -176,6 +179,7 @@ impl Drain {
             intake.wake_by(watch)?;
         }
         let revision = Revision::new(&options);
+        let levels = Levels::take_over(&ownership.run_dir);
         let mut drain = Self {
             options,
             ownership,
@@ -191,6 +195,7 @@ impl Drain {
             second: second(stamp::now()),
             oldest: None,
             requests: Requests::default(),
+            levels,
             active: Vec::new(),
             news: Vec::new(),
             scan_at: None,
@@ -395,10 +400,16 @@ impl Drain {
                     }
                 }
             }
+            Introduction::Command(request)
+                if request.changes_something() && !peer.may_command() =>
+            {
+                self.offend(token, &Offence::NotPermitted(peer.uid));
+                return false;
+            }
             Introduction::Command(request) => {
                 connection.role = Role::Command;
                 self.intake.introduced(token);
-                self.requests.add(token, request);
+                self.requests.add(token, request, peer.uid);
             }
             Introduction::Foreign => self.hand_over(token),
         }

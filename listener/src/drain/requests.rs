@@ -20,6 +20,8 @@ const PROGRESS: Duration = Duration::from_millis(200);
 struct Waiting {
     token: Token,
     request: Request,
+    /// Who asks.
+    uid: u32,
     arrived: Stamp,
     written_before: Option<u64>,
     progress_at: Instant,
@@ -35,10 +37,11 @@ pub(super) struct Requests {
 }
 
 impl Requests {
-    pub(super) fn add(&mut self, token: Token, request: Request) {
+    pub(super) fn add(&mut self, token: Token, request: Request, uid: u32) {
         self.waiting.push(Waiting {
             token,
             request,
+            uid,
             arrived: stamp::now(),
             written_before: None,
             progress_at: Instant::now() + PROGRESS,
@@ -72,7 +75,10 @@ impl Requests {
 
     /// Whether somebody waits for what was logged to be in the files.
     pub(super) fn want_the_files(&self) -> bool {
-        let wants = |waiting: &Waiting| waiting.request != Request::Status;
+        let wants = |waiting: &Waiting| {
+            use Request::{Reopen, Rotate, Stop, Sync};
+            matches!(waiting.request, Stop | Sync | Rotate | Reopen)
+        };
         self.signalled.is_some()
             || self.reopen.is_some()
             || self.rotate.is_some()
@@ -120,11 +126,16 @@ impl Drain {
         while index < self.requests.waiting.len() {
             let waiting = &mut self.requests.waiting[index];
             let before = *waiting.written_before.get_or_insert(self.totals.written);
-            let (token, request, arrived) = (waiting.token, waiting.request, waiting.arrived);
+            let (token, uid, arrived) = (waiting.token, waiting.uid, waiting.arrived);
+            let request = waiting.request.clone();
             let heard = self.has_heard(arrived, cutoff);
             let drained = heard && self.trouble.is_none();
             let reply = match request {
                 Request::Status => Some(Reply::Status(self.status())),
+                // Also while a sink fails: workers need no sink to log more, or less.
+                Request::SetLevel(change) => Some(self.levels.set(&change, uid)),
+                Request::ResetLevel { worker } => Some(self.levels.reset(worker.as_deref(), uid)),
+                Request::Levels => Some(self.levels.tell()),
                 Request::Sync if drained => Some(match self.sinks.sync_all() {
                     Ok(()) => Reply::Synced { written: self.totals.written },
                     Err(error) => Reply::Failed(format!("can't make the lines durable: {error}")),

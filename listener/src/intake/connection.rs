@@ -10,9 +10,9 @@ use std::time::Instant;
 
 use fleetlog_protocol::DecodeError;
 use fleetlog_protocol::callsite::Callsite;
-use fleetlog_protocol::frame::{self, Kind, PREFACE};
+use fleetlog_protocol::frame::{self, HEADER_LEN, Kind, PREFACE};
 use fleetlog_protocol::lane::Corrupt;
-use fleetlog_protocol::limits::{CALLSITES_MAX, HANDSHAKE_MAX};
+use fleetlog_protocol::limits::{CALLSITES_MAX, HANDSHAKE_MAX, REQUEST_MAX};
 use fleetlog_protocol::message::{Ack, Attach, Goodbye, Hello, Name, QueueId, Request};
 use fleetlog_protocol::segment::FileName;
 use fleetlog_protocol::stamp::{self, Stamp};
@@ -64,6 +64,8 @@ pub(crate) enum Offence {
     Foreign(#[from] Fault),
     #[error("uid {0} is not among those that may log")]
     NotAllowed(u32),
+    #[error("uid {0} may only ask: what changes something is for root and the listener's own user")]
+    NotPermitted(u32),
 }
 
 impl Offence {
@@ -80,7 +82,7 @@ impl Offence {
             Self::Foreign(Fault::Unknown(_)) => "garbage",
             Self::Foreign(Fault::Pickle(_)) => "pickle",
             Self::Foreign(_) => "malformed",
-            Self::NotAllowed(_) => "not_allowed",
+            Self::NotAllowed(_) | Self::NotPermitted(_) => "not_allowed",
             Self::Scribble(_) | Self::Truncated | Self::Segment(_) | Self::Orphaned => "segment",
         }
     }
@@ -263,7 +265,11 @@ impl Connection {
             None => None,
         };
         let Some(frame) = frame else {
-            return match (bytes.len() > HANDSHAKE_MAX, self.ended && !bytes.is_empty()) {
+            // A request says more than a worker's name.
+            let kind = bytes.get(PREFACE.len() + HEADER_LEN - 1);
+            let is_request = kind.is_some_and(|kind| *kind == Kind::Request as u8);
+            let most = if is_request { REQUEST_MAX } else { HANDSHAKE_MAX };
+            return match (bytes.len() > most, self.ended && !bytes.is_empty()) {
                 (true, _) => Err(Offence::EndlessHandshake),
                 (_, true) => Err(Offence::Torn),
                 _ => Ok(None),

@@ -30,6 +30,12 @@ impl Peer {
             },
         )
     }
+
+    /// Whether it may change something here: root, and the user that the listener runs as. Whoever
+    /// may merely log, because the sockets are open, may not end the listener or silence others.
+    pub(crate) fn may_command(self) -> bool {
+        self.uid == 0 || self.uid == nix::unistd::geteuid().as_raw()
+    }
 }
 
 /// The groups of a peer: the one it ran under when it connected, and its others.

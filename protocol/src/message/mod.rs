@@ -8,7 +8,7 @@
 mod control;
 mod receipt;
 
-pub use control::{Reply, Request};
+pub use control::{LevelChange, Reply, Request};
 pub use receipt::{Receipt, WorkerAccount};
 
 use crate::decode::{Cursor, DecodeError, check_count};

@@ -86,7 +86,7 @@ fn terminal_columns() -> Option<usize> {
 
 /// The same JSON without a character that a terminal would obey: they stand in texts only, and
 /// JSON has an escape for each.
-fn terminal_safe(json: &str) -> String {
+pub(super) fn terminal_safe(json: &str) -> String {
     let mut safe = String::with_capacity(json.len());
     for c in json.trim_end().chars() {
         if is_unsafe(c) && c != '\n' {

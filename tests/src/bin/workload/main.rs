@@ -10,6 +10,7 @@ mod ends;
 mod exec;
 mod forkstorm;
 mod hostile;
+mod level;
 mod listener_chain;
 mod listener_program;
 mod listener_steady;
@@ -37,6 +38,7 @@ fn main() {
         "exec" => exec::run(&mut arguments),
         "forkstorm" => forkstorm::run(&forkstorm::ForkStorm::from(&mut arguments)),
         "hostile" => hostile::run(&mut arguments),
+        "level" => level::run(&level::Level::from(&mut arguments)),
         "lone" => lone::run(&lone::Lone::from(&mut arguments)),
         "pressure" => pressure::run(&pressure::Pressure::from(&mut arguments)),
         "records" => records::run(&mut arguments),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fleetlog_worker::{Layer, WhenFull};
+use fleetlog_worker::{Layer, LiveFilter, WhenFull};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -25,7 +25,7 @@ pub(crate) struct Setup {
     name: String,
     /// `ours` or `stock`.
     registry: String,
-    /// `nothing`, `filter`, or `fmt` (which has the filter as well).
+    /// `nothing`, `filter`, `live` (the filter, and its level can be changed), or `fmt` (which has the filter as well).
     with: String,
     /// Where `fmt` writes.
     fmt_file: PathBuf,
@@ -73,6 +73,10 @@ impl Setup {
                 let fmt =
                     tracing_subscriber::fmt::layer().with_ansi(false).with_writer(self.file());
                 fleetlog_worker::registry().with(filter()).with(fmt).with(layer).init();
+            }
+            ("ours", "live") => {
+                let filter = LiveFilter::new(&layer, filter());
+                fleetlog_worker::registry().with(filter).with(layer).init();
             }
             ("stock", "nothing") => tracing_subscriber::registry().with(layer).init(),
             ("stock", "filter") => tracing_subscriber::registry().with(filter()).with(layer).init(),

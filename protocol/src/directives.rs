@@ -1,12 +1,11 @@
-//! Filter directives in the manner of `RUST_LOG`.
+//! Filter directives in the manner of `RUST_LOG`: what a sink wants, and what a worker is told to
+//! log while it lives. Both sides read them here, so that one text means one thing.
 
 use std::cmp::Reverse;
 use std::fmt;
 use std::str::FromStr;
 
-use fleetlog_protocol::Level;
-
-use crate::format::nearest;
+use crate::Level;
 
 /// Filter directives: `warn,app=debug,app::job=off`.
 ///
@@ -19,7 +18,7 @@ use crate::format::nearest;
 /// not wanted.
 ///
 /// ```
-/// use fleetlog::route::Directives;
+/// use fleetlog_protocol::directives::Directives;
 /// use fleetlog_protocol::Level;
 /// let directives: Directives = "warn,app=debug,app::job=off".parse().unwrap();
 /// assert!(directives.allows(Level::Warn, "hyper"));
@@ -29,8 +28,8 @@ use crate::format::nearest;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Directives {
-    /// For targets that no directive names; `None` is off.
-    default: Option<Level>,
+    /// For targets that no directive names, if there is a bare level; the inner `None` is off.
+    default: Option<Option<Level>>,
     /// The longest target first, so that the first that fits decides.
     targets: Vec<(String, Option<Level>)>,
 }
@@ -39,30 +38,48 @@ impl Directives {
     /// Everything is wanted.
     #[must_use]
     pub const fn all() -> Self {
-        Self { default: Some(Level::Trace), targets: Vec::new() }
+        Self { default: Some(Some(Level::Trace)), targets: Vec::new() }
     }
 
     /// Whether a record of this level and target is wanted.
     #[must_use]
     pub fn allows(&self, level: Level, target: &str) -> bool {
-        self.targets
-            .iter()
-            .find(|(prefix, _)| lies_below(target, prefix))
-            .map_or(self.default, |(_, limit)| *limit)
-            .is_some_and(|limit| level <= limit)
+        self.decision(level, target).unwrap_or(false)
+    }
+
+    /// Whether a record of this level and target is wanted, or `None` where no directive says
+    /// anything about its target: what was said before then still holds.
+    ///
+    /// ```
+    /// use fleetlog_protocol::{Level, directives::Directives};
+    /// let directives: Directives = "app=debug".parse().unwrap();
+    /// assert_eq!(directives.decision(Level::Trace, "app::web"), Some(false));
+    /// assert_eq!(directives.decision(Level::Error, "hyper"), None);
+    /// ```
+    #[must_use]
+    pub fn decision(&self, level: Level, target: &str) -> Option<bool> {
+        let named = self.targets.iter().find(|(prefix, _)| lies_below(target, prefix));
+        let limit = named.map(|(_, limit)| *limit).or(self.default)?;
+        Some(limit.is_some_and(|limit| level <= limit))
+    }
+
+    /// Whether a bare level is among them, so that they decide for every target.
+    #[must_use]
+    pub const fn decide_everything(&self) -> bool {
+        self.default.is_some()
     }
 
     /// The least severe level that is wanted of any target; `None` if nothing is.
     ///
     /// ```
-    /// use fleetlog::route::Directives;
+    /// use fleetlog_protocol::directives::Directives;
     /// use fleetlog_protocol::Level;
     /// assert_eq!("warn,app=debug".parse::<Directives>().unwrap().max_level(), Some(Level::Debug));
     /// assert_eq!("off".parse::<Directives>().unwrap().max_level(), None);
     /// ```
     #[must_use]
     pub fn max_level(&self) -> Option<Level> {
-        self.targets.iter().map(|(_, limit)| *limit).fold(self.default, Ord::max)
+        self.targets.iter().map(|(_, limit)| *limit).fold(self.default.flatten(), Ord::max)
     }
 }
 
@@ -84,8 +101,8 @@ fn lies_below(target: &str, prefix: &str) -> bool {
 impl fmt::Display for Directives {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
-        if self.default.is_some() || self.targets.is_empty() {
-            f.write_str(word(self.default))?;
+        if let Some(limit) = self.default {
+            f.write_str(word(limit))?;
             separator = ",";
         }
         // The shortest first reads better, and the order says nothing.
@@ -127,7 +144,7 @@ impl FromStr for Directives {
             let fail = |problem| DirectiveError { directive: directive.to_owned(), problem };
             let (target, limit) = parse(directive).map_err(fail)?;
             match target {
-                None => directives.default = limit,
+                None => directives.default = Some(limit),
                 Some(target) => {
                     directives.targets.retain(|(known, _)| known != target);
                     directives.targets.push((target.to_owned(), limit));
@@ -146,6 +163,27 @@ impl FromStr for Directives {
     }
 }
 
+/// The level word that a lower-case text is one slip of the pen away from, if it is.
+fn nearest(text: &str) -> Option<&'static str> {
+    WORDS.into_iter().find(|word| is_one_slip(text.as_bytes(), word.as_bytes()))
+}
+
+/// Whether two different texts are the same but for a letter that is too many, missing or another
+/// one, or for two neighbours that changed places.
+fn is_one_slip(left: &[u8], right: &[u8]) -> bool {
+    let same = left.iter().zip(right).take_while(|(left, right)| left == right).count();
+    let (left, right) = (&left[same..], &right[same..]);
+    let (Some((a, left_rest)), Some((b, right_rest))) = (left.split_first(), right.split_first())
+    else {
+        return left.len() + right.len() == 1;
+    };
+    let changed_places = match (left_rest.split_first(), right_rest.split_first()) {
+        (Some((c, left)), Some((d, right))) => (a, c) == (d, b) && left == right,
+        _ => false,
+    };
+    left_rest == right_rest || left_rest == right || left == right_rest || changed_places
+}
+
 /// A target, if the directive names one, and its limit.
 type Parsed<'a> = (Option<&'a str>, Option<Level>);
 
@@ -159,7 +197,7 @@ fn parse(directive: &str) -> Result<Parsed<'_>, DirectiveProblem> {
         }
         // `inof` would be a target that nothing has, and the log would be empty without a word.
         let lower = directive.to_ascii_lowercase();
-        return match WORDS.into_iter().find(|word| strsim::osa_distance(&lower, word) == 1) {
+        return match nearest(&lower) {
             Some(nearest) => Err(DirectiveProblem::Misspelt { nearest }),
             None => Ok((Some(directive), Some(Level::Trace))),
         };
@@ -172,7 +210,7 @@ fn parse(directive: &str) -> Result<Parsed<'_>, DirectiveProblem> {
         Some(limit) => Ok((Some(target), limit)),
         None => Err(DirectiveProblem::Level {
             found: level.to_owned(),
-            nearest: nearest(level, &WORDS),
+            nearest: nearest(&level.to_ascii_lowercase()),
         }),
     }
 }
@@ -219,140 +257,47 @@ pub enum DirectiveProblem {
         nearest: &'static str,
     },
     /// It filters by span or field.
-    #[error("filters by span or field, which a sink can't: expected LEVEL or TARGET=LEVEL")]
+    #[error(
+        "filters by span or field, which neither a sink nor a living worker can: expected LEVEL \
+         or TARGET=LEVEL"
+    )]
     Fields,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
-    fn parse(text: &str) -> Directives {
-        text.parse().unwrap()
-    }
-
-    fn problem(text: &str) -> DirectiveProblem {
-        text.parse::<Directives>().unwrap_err().problem
+    #[test]
+    fn a_bare_level_decides_everything_and_a_target_only_what_lies_below_it() {
+        let bare: Directives = "warn,app=off".parse().unwrap();
+        assert!(bare.decide_everything());
+        assert_eq!(bare.decision(Level::Error, "app::job"), Some(false));
+        assert_eq!(bare.decision(Level::Warn, "hyper"), Some(true));
+        let named: Directives = "app=debug".parse().unwrap();
+        assert!(!named.decide_everything());
+        assert_eq!(named.decision(Level::Debug, "app"), Some(true));
+        assert_eq!(named.decision(Level::Error, "hyper"), None);
+        assert!(!named.allows(Level::Error, "hyper"), "what a sink was not told to want");
     }
 
     #[test]
-    fn a_bare_level_limits_every_target() {
-        let directives = parse("info");
-        assert!(directives.allows(Level::Info, "anything"));
-        assert!(directives.allows(Level::Error, ""));
-        assert!(!directives.allows(Level::Debug, "anything"));
+    fn off_for_everything_is_not_the_same_as_nothing_said() {
+        let silent: Directives = "off,app=info".parse().unwrap();
+        let named: Directives = "app=info".parse().unwrap();
+        assert_ne!(silent, named);
+        assert_eq!(silent.to_string(), "off,app=info");
+        assert_eq!(named.to_string(), "app=info");
+        assert_eq!("off".parse::<Directives>().unwrap().to_string(), "off");
     }
 
     #[test]
-    fn the_longest_target_decides_wherever_it_stands() {
-        for text in ["warn,app=debug,app::job=off", "app::job=off,app=debug,warn"] {
-            let directives = parse(text);
-            assert!(directives.allows(Level::Debug, "app"));
-            assert!(directives.allows(Level::Debug, "app::web"));
-            assert!(!directives.allows(Level::Error, "app::job"));
-            assert!(!directives.allows(Level::Error, "app::job::inner"));
-            assert!(directives.allows(Level::Debug, "app::jobs"));
-            assert!(directives.allows(Level::Debug, "app.web"), "as Python names its loggers");
-            assert!(!directives.allows(Level::Info, "apple"));
+    fn one_slip_of_the_pen_is_one_slip() {
+        for text in ["inof", "nfo", "innfo", "ingo", "info1", "inf"] {
+            assert_eq!(nearest(text), Some("info"), "{text}");
         }
-    }
-
-    #[test]
-    fn what_no_directive_names_is_not_wanted() {
-        assert!(!parse("app=trace").allows(Level::Error, "other"));
-        assert!(parse("app").allows(Level::Trace, "app::deep::down"));
-        assert!(!parse("app").allows(Level::Error, "other"));
-    }
-
-    #[test]
-    fn the_last_of_two_directives_for_one_target_counts() {
-        assert_eq!(parse("app=info,app=off"), parse("app=off"));
-        assert_eq!(parse("info,debug"), parse("debug"));
-    }
-
-    #[test]
-    fn everything_is_wanted_by_default() {
-        assert_eq!(Directives::default(), parse("trace"));
-        assert!(Directives::all().allows(Level::Trace, "x"));
-    }
-
-    #[test]
-    fn levels_are_read_in_any_case_and_by_number() {
-        assert_eq!(parse("WARN"), parse("warn"));
-        assert_eq!(parse("3,app=5"), parse("info,app=trace"));
-        assert_eq!(parse("0"), parse("off"));
-        assert_eq!(parse(" info , app = debug ,"), parse("info,app=debug"));
-    }
-
-    #[test]
-    fn the_largest_level_is_known() {
-        assert_eq!(parse("off").max_level(), None);
-        assert_eq!(parse("warn,app=off").max_level(), Some(Level::Warn));
-        assert_eq!(parse("warn,app=trace").max_level(), Some(Level::Trace));
-    }
-
-    #[test]
-    fn a_mistake_is_named_with_the_nearest_level() {
-        assert_eq!(problem("inof"), DirectiveProblem::Misspelt { nearest: "info" });
-        assert_eq!(problem("info,debgu"), DirectiveProblem::Misspelt { nearest: "debug" });
-        assert_eq!(problem("=info"), DirectiveProblem::Target);
-        assert_eq!(problem(" ,"), DirectiveProblem::Empty);
-        assert_eq!(problem("app[{x}]=info"), DirectiveProblem::Fields);
-        let error = "info,app=dbug".parse::<Directives>().unwrap_err().to_string();
-        assert!(error.contains("\"app=dbug\""), "{error}");
-        assert!(error.contains("did you mean `debug`?"), "{error}");
-    }
-
-    #[test]
-    fn directives_agree_with_tracing_subscriber_on_whole_targets() {
-        use tracing_subscriber::filter::Targets;
-        let levels = [
-            (Level::Error, tracing::Level::ERROR),
-            (Level::Warn, tracing::Level::WARN),
-            (Level::Info, tracing::Level::INFO),
-            (Level::Debug, tracing::Level::DEBUG),
-            (Level::Trace, tracing::Level::TRACE),
-        ];
-        for text in ["info", "app=debug", "app::job=off,warn", "off,x::y=trace,x=error", "app"] {
-            let (ours, theirs) = (parse(text), text.parse::<Targets>().unwrap());
-            for target in ["app", "app::job", "app::job::x", "x", "x::y", "x::y::z", "other"] {
-                for (level, their_level) in &levels {
-                    let expected = theirs.would_enable(target, their_level);
-                    assert_eq!(ours.allows(*level, target), expected, "{text} {target} {level}");
-                }
-            }
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_is_read_or_refused_with_its_words(text in "\\PC{0,40}|[a-f:=,]{0,30}") {
-            if let Err(error) = text.parse::<Directives>() {
-                prop_assert!(!error.to_string().is_empty());
-            }
-        }
-
-        #[test]
-        fn directives_read_back_what_they_print(
-            parts in prop::collection::vec(
-                (prop::option::of("[a-z_]{1,6}(::[a-z]{1,4}){0,2}"), 0..6_usize), 1..6,
-            ),
-            target in "[a-z_]{1,6}(::[a-z]{1,4}){0,2}",
-        ) {
-            let text: Vec<_> = parts
-                .into_iter()
-                .map(|(target, level)| match target {
-                    None => WORDS[level].to_owned(),
-                    Some(target) => format!("{target}={}", WORDS[level]),
-                })
-                .collect();
-            let directives = parse(&text.join(","));
-            prop_assert_eq!(&parse(&directives.to_string()), &directives);
-            for level in Level::ALL {
-                let allowed = directives.allows(level, &target);
-                prop_assert!(!allowed || Some(level) <= directives.max_level());
-            }
+        for text in ["info", "in", "onif", "information", "", "app"] {
+            assert_eq!(nearest(text), None, "{text}");
         }
     }
 }
