@@ -131,7 +131,7 @@ impl Drain {
             let heard = self.has_heard(arrived, cutoff);
             let drained = heard && self.trouble.is_none();
             let reply = match request {
-                Request::Status => Some(Reply::Status(self.status())),
+                Request::Status => Some(Reply::Status(self.status(uid))),
                 // Also while a sink fails: workers need no sink to log more, or less.
                 Request::SetLevel(change) => Some(self.levels.set(&change, uid)),
                 Request::ResetLevel { worker } => Some(self.levels.reset(worker.as_deref(), uid)),

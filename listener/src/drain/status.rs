@@ -16,17 +16,23 @@ use super::queues::{Queue, QueueIndex, age_of};
 use super::tally::{LastError, LastSeconds, second};
 use crate::config::shown;
 use crate::intake::Waiting;
+use crate::intake::peer::may_command;
 use crate::intake::segments::SegmentIndex;
 use crate::meter::rate;
 use crate::sink::SinkStatus;
 
 impl Drain {
     /// The state of the fleet as JSON text that fits into a frame: where there are too many
-    /// workers to name each, as many as fit.
-    pub(super) fn status(&mut self) -> String {
+    /// workers to name each, as many as fit. What stands in the log is for those who may command.
+    pub(super) fn status(&mut self, asked_by: u32) -> String {
         let now = stamp::now();
         self.close_second(now);
         let mut workers = self.workers(now);
+        if !may_command(asked_by) {
+            for worker in &mut workers {
+                worker["last_error"] = Value::Null;
+            }
+        }
         let count = workers.len();
         workers.truncate(CONTROL_REPLY_WORKERS_MAX);
         let mut status = self.summary(now);

@@ -34,7 +34,7 @@ impl Peer {
     /// Whether it may change something here: root, and the user that the listener runs as. Whoever
     /// may merely log, because the sockets are open, may not end the listener or silence others.
     pub(crate) fn may_command(self) -> bool {
-        self.uid == 0 || self.uid == nix::unistd::geteuid().as_raw()
+        may_command(self.uid)
     }
 }
 
@@ -66,6 +66,11 @@ fn others(socket: libc::c_int) -> Option<Vec<u32>> {
         }
         groups.resize(count, 0);
     }
+}
+
+/// Whether a user may change something, and see what stands in the log: root, and the listener's own.
+pub(crate) fn may_command(uid: u32) -> bool {
+    uid == 0 || uid == nix::unistd::geteuid().as_raw()
 }
 
 #[cfg(test)]

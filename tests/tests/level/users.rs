@@ -29,6 +29,27 @@ fn as_stranger(fixture: &Fixture, program: &Path, arguments: &[&str]) -> Program
 }
 
 #[test]
+fn what_a_worker_said_is_in_the_status_for_those_only_who_may_read_the_log() {
+    if !nix::unistd::geteuid().is_root() {
+        let _: Option<()> = programs::missing("another user", "run this as root");
+        return;
+    }
+    let fixture = fixture();
+    fs::set_permissions(fixture.path(), fs::Permissions::from_mode(0o711)).expect("ours");
+    let listener = fixture.listener().with(["--socket-mode", "0666"]).start();
+    let arguments = ["chorus", "--workers", "1", "--records", "1000000", "--pause", "1000"];
+    let _chorus = fixture.workload(arguments);
+    fleetlog_tests::wait::until("an error is told to its owner", || {
+        listener.status().expect("a status").to_string().contains("on my own")
+    });
+    let command = copy(&fixture, binaries!().fleetlog, "fleetlog");
+    let mut stranger = as_stranger(&fixture, &command, &["status", "--json"]);
+    assert_eq!(stranger.code(), 0, "{}", stranger.output());
+    let said = stranger.output();
+    assert!(said.contains("\"written\"") && !said.contains("on my own"), "{said}");
+}
+
+#[test]
 fn another_user_who_may_log_follows_the_level_and_may_look_but_changes_nothing() {
     if !nix::unistd::geteuid().is_root() {
         let _: Option<()> = programs::missing("another user", "run this as root");
