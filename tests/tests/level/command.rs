@@ -47,7 +47,9 @@ fn it_is_told_what_is_in_force_how_many_heed_it_and_who_can_not() {
     assert!(said.contains("app=debug for worker 3, until ") && said.contains("(in 5m)"), "{said}");
     assert!(said.contains("1 of 3 connected workers heeds it."), "{said}");
     let said = fixture.command(["level", "app=trace"]).succeed();
-    assert!(said.contains("2 of 3 connected workers heed it."), "{said}");
+    // A silent worker may have begun to log by the first change.
+    let heed = ["2 of 3", "3 of 4"].map(|count| format!("{count} connected workers heed it."));
+    assert!(heed.iter().any(|told| said.contains(told.as_str())), "{said}");
     assert!(said.contains("1 foreign client (json 1)"), "{said}");
     assert_eq!(fixture.command(["-q", "level", "warn"]).succeed(), "");
 
