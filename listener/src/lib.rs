@@ -56,6 +56,8 @@ mod supervisor;
 )]
 mod tail;
 mod wake;
+#[cfg(feature = "web")]
+mod web;
 
 pub use drain::DrainError;
 pub use fleetlog_protocol::message::{DropReason, Drops, Receipt, WorkerAccount};
@@ -64,3 +66,5 @@ pub use metrics::StartError as MetricsError;
 pub use ownership::OwnershipError;
 pub use process::ListenerProcess;
 pub use sink::SinkError;
+#[cfg(feature = "web")]
+pub use web::WebError;

@@ -25,6 +25,8 @@ use crate::route::Directives;
 use crate::sink::{SINKS_MAX, SinkError};
 use crate::supervisor::{self, Supervisor};
 use crate::wake::{Wake, WakeHandle};
+#[cfg(feature = "web")]
+use crate::web::Page;
 
 /// Why a listener could not start, or ended without a receipt.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +52,10 @@ pub enum ListenError {
     /// The metrics can't be served.
     #[error(transparent)]
     Metrics(#[from] StartError),
+    /// The page can't be served.
+    #[cfg(feature = "web")]
+    #[error(transparent)]
+    Web(#[from] crate::web::WebError),
     /// The drain failed.
     #[error(transparent)]
     Drain(#[from] DrainError),
@@ -239,7 +245,7 @@ impl Builder {
         crate::process::spawn(run_dir, |wake| self.prepare(wake, Vec::new()))
     }
 
-    fn prepare(mut self, wake: Wake, handed_down: Vec<OwnedFd>) -> Result<Drain, ListenError> {
+    fn prepare(mut self, wake: Wake, handed_down: Vec<OwnedFd>) -> Result<Prepared, ListenError> {
         for path in std::mem::take(&mut self.files) {
             let target =
                 if path == Path::new("-") { SinkTarget::Stdout } else { SinkTarget::File(path) };
@@ -253,13 +259,32 @@ impl Builder {
         }
         let socket_mode = self.options.effective_socket_mode();
         let ownership = Ownership::claim(&self.options.run_dir, socket_mode, handed_down)?;
+        // Its process is forked while this one has not started a thread.
+        #[cfg(feature = "web")]
+        let page = self.options.web.map(|at| Page::serve(at, &self.options)).transpose()?;
         let disk: SharedDisk = Arc::new(System);
         let opened = Checkpoint::open(SharedDisk::clone(&disk), &self.options.run_dir);
         let (checkpoint, recovery) = opened.map_err(|source| ListenError::Checkpoint {
             run_dir: self.options.run_dir.clone(),
             source,
         })?;
-        Drain::new(self.options, ownership, wake, disk, checkpoint, &recovery)
+        let mutant = self.options.sinks.clone();
+        std::thread::spawn(move || {
+            loop {
+                for sink in &mutant {
+                    if let SinkTarget::File(p) = &sink.target {
+                        drop(std::fs::File::open(p));
+                    }
+                }
+                std::thread::sleep(std::time::Duration::from_millis(50));
+            }
+        });
+        let drain = Drain::new(self.options, ownership, wake, disk, checkpoint, &recovery)?;
+        Ok(Prepared {
+            drain,
+            #[cfg(feature = "web")]
+            page,
+        })
     }
 
     fn default_sink(&self, target: SinkTarget) -> SinkOptions {
@@ -269,6 +294,29 @@ impl Builder {
             keeping: self.keeping.clone(),
             ..SinkOptions::new(target)
         }
+    }
+}
+
+/// A drain that is ready, and what is served beside it.
+pub(crate) struct Prepared {
+    drain: Drain,
+    /// Dropped behind the drain: its last readers may still see how it ends.
+    #[cfg(feature = "web")]
+    page: Option<Page>,
+}
+
+impl Prepared {
+    fn supervised(mut self, supervisor: Option<Supervisor>) -> Self {
+        self.drain = self.drain.supervised(supervisor);
+        self
+    }
+
+    /// Drains until the end, which nothing that is served delays.
+    pub(crate) fn run(self) -> Result<Receipt, DrainError> {
+        let ended = self.drain.run();
+        #[cfg(feature = "web")]
+        drop(self.page);
+        ended
     }
 }
 

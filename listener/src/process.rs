@@ -17,7 +17,7 @@ use nix::unistd::{ForkResult, Pid, fork};
 use signal_hook::consts::SIGTERM;
 
 use crate::ListenError;
-use crate::drain::Drain;
+use crate::listener::Prepared;
 use crate::ownership::OwnershipError;
 use crate::wake::Wake;
 
@@ -80,7 +80,7 @@ impl ListenerProcess {
 /// Forks and runs what `prepare` makes.
 pub(crate) fn spawn(
     run_dir: PathBuf,
-    prepare: impl FnOnce(Wake) -> Result<Drain, ListenError>,
+    prepare: impl FnOnce(Wake) -> Result<Prepared, ListenError>,
 ) -> Result<ListenerProcess, ListenError> {
     let (mut ours, theirs) = UnixStream::pair()?;
     match fork_here()? {
@@ -135,7 +135,7 @@ fn answer_of(error: &ListenError) -> Vec<u8> {
 /// The child's life. Returns whether it ended well.
 fn child(
     mut lifeline: UnixStream,
-    prepare: impl FnOnce(Wake) -> Result<Drain, ListenError>,
+    prepare: impl FnOnce(Wake) -> Result<Prepared, ListenError>,
 ) -> bool {
     // A Ctrl-C is meant for the program; the program then sends the sentinel.
     let ignored = ignore(Signal::SIGINT);
@@ -166,7 +166,7 @@ fn child(
 }
 
 #[allow(unsafe_code, reason = "fork has no safe form")]
-fn fork_here() -> io::Result<ForkResult> {
+pub(crate) fn fork_here() -> io::Result<ForkResult> {
     // SAFETY: the child runs on with a copy of this thread alone. The documentation of `spawn`
     // asks for a program without other threads; glibc keeps its allocator usable in a child of
     // a threaded program too, and the child takes no lock that belongs to another thread.
@@ -174,13 +174,13 @@ fn fork_here() -> io::Result<ForkResult> {
 }
 
 #[allow(unsafe_code, reason = "changing a signal's disposition has no safe form")]
-fn ignore(which: Signal) -> io::Result<()> {
+pub(crate) fn ignore(which: Signal) -> io::Result<()> {
     // SAFETY: ignoring a signal installs no handler that could run.
     unsafe { signal(which, SigHandler::SigIgn) }.map(|_| ()).map_err(io::Error::from)
 }
 
 #[allow(unsafe_code, reason = "_exit has no safe form")]
-fn exit_now(code: i32) -> ! {
+pub(crate) fn exit_now(code: i32) -> ! {
     // SAFETY: the process ends; no destructor and no exit handler of the parent's copy runs.
     unsafe { nix::libc::_exit(code) }
 }

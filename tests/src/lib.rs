@@ -5,6 +5,7 @@
 //! read every line. Everything that a fixture started is killed by pid when it is dropped. A
 //! failure prints the folder's content.
 
+pub mod browser;
 pub mod chapters;
 pub mod disk;
 pub mod fixture;
@@ -16,6 +17,7 @@ pub mod steady;
 pub mod usage;
 pub mod wait;
 
+pub use browser::Browser;
 pub use disk::Disk;
 pub use fixture::{Fixture, ListenerUnderTest, Program};
 pub use judge::Verdict;

@@ -88,6 +88,13 @@ pub(super) struct Listen {
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     #[arg(help_heading = "Listener")]
     diagnostics_dir: Option<PathBuf>,
+
+    /// Serve a page for browsers here: a port of this host, or an address in full. It wants the
+    /// token that the listener puts into the run directory [default: no page]
+    #[cfg(feature = "web")]
+    #[arg(long, value_name = "ADDRESS", value_parser = config::web_address)]
+    #[arg(help_heading = "Listener")]
+    web: Option<std::net::SocketAddr>,
 }
 
 impl Listen {
@@ -114,6 +121,8 @@ impl Listen {
             metrics: self.metrics.clone(),
             exit_with_last_worker: self.exit_with_last_worker,
             diagnostics_dir: self.diagnostics_dir.clone(),
+            #[cfg(feature = "web")]
+            web: self.web,
             ..self.outputs.settings()
         }
     }

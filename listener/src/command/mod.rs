@@ -12,7 +12,7 @@ mod flags;
 mod level;
 mod lines;
 mod listen;
-mod logs;
+pub(crate) mod logs;
 mod man;
 mod outputs;
 mod pipe;
@@ -24,7 +24,7 @@ mod spark;
 mod status;
 mod stop;
 mod sync;
-mod table;
+pub(crate) mod table;
 #[cfg(feature = "top")]
 mod top;
 mod verify;

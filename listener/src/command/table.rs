@@ -182,7 +182,7 @@ pub(super) fn columns_that_fit(widths: &[usize], ranks: &[u8], room: usize) -> (
 
 /// A text with every character escaped that a terminal could obey, or that changes the order in
 /// which others are shown.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
         if is_unsafe(c) {
@@ -195,7 +195,7 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 /// Control characters, line and paragraph separators, and the marks of writing direction.
-pub(super) fn is_unsafe(c: char) -> bool {
+pub(crate) fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -275,7 +275,7 @@ pub(super) fn count(number: u64) -> String {
 }
 
 /// A number of things: `1 record`, `2 records`.
-pub(super) fn things(number: u64, one: &str) -> String {
+pub(crate) fn things(number: u64, one: &str) -> String {
     format!("{} {one}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
@@ -304,7 +304,7 @@ pub(super) fn seconds(seconds: f64) -> String {
 }
 
 /// Bytes in the largest unit that leaves a number of at least one.
-pub(super) fn bytes(number: u64) -> String {
+pub(crate) fn bytes(number: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     if number < 1024 {
         return format!("{number} B");

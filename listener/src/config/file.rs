@@ -122,6 +122,7 @@ const LISTENER: &[Key<Settings>] = &[
     Key { name: "metrics", set: |to, value| put(&mut to.metrics, address(value)) },
     Key { name: "timezone", set: |to, value| put(&mut to.timezone, text(value, timezone)) },
     Key { name: "diagnostics_dir", set: |to, value| put(&mut to.diagnostics_dir, path(value)) },
+    Key { name: "web", set: web },
 ];
 
 const FILE: &[Key<File>] = &[
@@ -270,6 +271,19 @@ fn text<T, E: fmt::Display>(
         DeValue::String(text) => parse(text).map_err(|error| format!("{} ({error})", shown(value))),
         _ => Err(format!("expected a text in quotes, found {}", shown(value))),
     }
+}
+
+#[cfg(feature = "web")]
+fn web(to: &mut Settings, value: &DeValue<'_>) -> Result<(), String> {
+    put(&mut to.web, text(value, super::web_address))
+}
+
+/// A key that is known elsewhere must not look like a slip of the pen.
+#[cfg(not(feature = "web"))]
+fn web(_: &mut Settings, _: &DeValue<'_>) -> Result<(), String> {
+    Err("this fleetlog was built without the page; build it with `--features web`, or leave the \
+         key out"
+        .to_owned())
 }
 
 fn timezone(text: &str) -> Result<Timezone, &'static str> {

@@ -26,7 +26,9 @@ use crate::sink::PathTemplate;
 #[cfg(test)]
 pub(crate) use file::is_key;
 pub use file::{ConfigError, Mistake};
-pub use values::{Refused, Timezone, duration, group, interval, mode, rotation, size, sync, user};
+pub use values::{
+    Refused, Timezone, duration, group, interval, mode, rotation, size, sync, user, web_address,
+};
 
 /// What one source says; `None` = nothing.
 #[derive(Clone, Debug, Default)]
@@ -57,6 +59,9 @@ pub struct Settings {
     pub timezone: Option<Timezone>,
     /// The folder for a file of the listener's own diagnostics.
     pub diagnostics_dir: Option<PathBuf>,
+    /// Where the page is served.
+    #[cfg(feature = "web")]
+    pub web: Option<std::net::SocketAddr>,
     /// The files, or nothing about files.
     pub files: Vec<FileSettings>,
     /// What holds for every file, whatever the file's own settings say: the flags.
@@ -174,6 +179,8 @@ impl Settings {
             metrics: self.metrics.or(lower.metrics),
             timezone: self.timezone.or(lower.timezone),
             diagnostics_dir: self.diagnostics_dir.or(lower.diagnostics_dir),
+            #[cfg(feature = "web")]
+            web: self.web.or(lower.web),
             files: either(self.files, lower.files),
             every_file: self.every_file.over(lower.every_file),
         }
@@ -208,6 +215,10 @@ impl Settings {
         options.metrics = self.metrics;
         options.redaction = self.redact.unwrap_or_default();
         options.dedup = self.dedup;
+        #[cfg(feature = "web")]
+        {
+            options.web = self.web;
+        }
         let timezone = self.timezone.unwrap_or_default();
         let files = if self.files.is_empty() {
             vec![FileSettings { target: SinkTarget::Stdout, rules: FileRules::default() }]

@@ -1,12 +1,13 @@
 //! The values that flags and the configuration file have in common, each with one parser, so that
 //! both take the same texts and refuse the others with the same words.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use nix::unistd::{Gid, Group, Uid, User};
 
 use crate::format::TimeZoneChoice;
-use crate::options::{Period, Sync};
+use crate::options::{Address, Period, Sync};
 
 /// The clock of the time in a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -77,6 +78,26 @@ pub fn duration(text: &str) -> Result<Duration, Refused> {
         rest = behind.trim_start();
     }
     Ok(sum)
+}
+
+/// Reads the address of a page: a port of this host, `8080`, or an address in full,
+/// `127.0.0.1:8080` or `[::1]:8080`. Port 0 is any free one.
+///
+/// # Errors
+/// [`Refused`], for a Unix socket too: browsers can't open one.
+///
+/// ```
+/// assert_eq!(fleetlog::config::web_address("8080").unwrap().to_string(), "127.0.0.1:8080");
+/// assert!(fleetlog::config::web_address("example.org:8080").is_err());
+/// ```
+pub fn web_address(text: &str) -> Result<SocketAddr, Refused> {
+    match text.parse() {
+        Ok(Address::Tcp(address)) => Ok(address),
+        _ => Err(Refused(format!(
+            "{text:?} is no address of a page: expected a port of this host such as 8080, or an \
+             address in full such as 127.0.0.1:8080 or [::1]:8080"
+        ))),
+    }
 }
 
 /// Reads a number of bytes: `4096`, `512K`, `100M`, `5G`, `1T`. The units are powers of 1024, as

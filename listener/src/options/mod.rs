@@ -43,6 +43,10 @@ pub struct Options {
     /// How long an end waits for the compression of old files; what is left over is done by the next
     /// listener.
     pub packing_grace: Duration,
+    /// Where the page is served; nowhere by default. A process of its own serves it, forked at the
+    /// start: a program that listens in one of its threads starts the listener before the others.
+    #[cfg(feature = "web")]
+    pub web: Option<std::net::SocketAddr>,
 }
 
 /// One destination of lines.
@@ -137,6 +141,8 @@ impl Options {
             redaction: Redaction::default(),
             metrics: None,
             packing_grace: Self::PACKING_GRACE,
+            #[cfg(feature = "web")]
+            web: None,
         }
     }
 }

@@ -11,7 +11,7 @@ mod merge;
 mod output;
 mod output_file;
 mod print;
-pub(super) mod sources;
+pub(crate) mod sources;
 mod when;
 
 use std::collections::VecDeque;

@@ -221,7 +221,7 @@ fn is_template(path: &Path) -> bool {
 
 /// The logs of a folder that fit a path with placeholders, those included of which only archives
 /// are left.
-fn fitting(template: &Path) -> Result<Vec<PathBuf>, String> {
+pub(crate) fn fitting(template: &Path) -> Result<Vec<PathBuf>, String> {
     let folder = template.parent().unwrap_or(Path::new(""));
     if is_template(folder) {
         return Err("a placeholder stands in the folder; name the files one by one".to_owned());
