@@ -268,17 +268,6 @@ impl Builder {
             run_dir: self.options.run_dir.clone(),
             source,
         })?;
-        let mutant = self.options.sinks.clone();
-        std::thread::spawn(move || {
-            loop {
-                for sink in &mutant {
-                    if let SinkTarget::File(p) = &sink.target {
-                        drop(std::fs::File::open(p));
-                    }
-                }
-                std::thread::sleep(std::time::Duration::from_millis(50));
-            }
-        });
         let drain = Drain::new(self.options, ownership, wake, disk, checkpoint, &recovery)?;
         Ok(Prepared {
             drain,

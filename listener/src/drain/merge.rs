@@ -10,6 +10,7 @@ use std::sync::Arc;
 use fleetlog_protocol::DecodeError;
 use fleetlog_protocol::callsite::Callsite;
 use fleetlog_protocol::frame::Kind;
+use fleetlog_protocol::limits::WINDOW_MIN;
 use fleetlog_protocol::message::Gap;
 use fleetlog_protocol::record::Record;
 use fleetlog_protocol::stamp::{self, Stamp};
@@ -24,6 +25,10 @@ use crate::checkpoint::Checkpoint;
 use crate::format::Line;
 use crate::intake::{Offence, Source, Speaker};
 use crate::sink::{Appended, SinkError, Sinks};
+
+/// The bytes of one socket's records that wait for equal ones: a quarter of the smallest window that a
+/// worker may have.
+const UNACKNOWLEDGED_MAX: usize = WINDOW_MIN / 4;
 
 /// What became of a source's front.
 enum Step {
@@ -56,6 +61,10 @@ impl Drain {
             // While a source's next record is still the oldest of all, the heap can rest.
             let bound = fronts.peek().map_or(cutoff, |Reverse((stamp, _))| *stamp);
             loop {
+                if self.sinks.is_writing() {
+                    // An offender's last line could not be written: nothing may join that batch.
+                    self.commit()?;
+                }
                 self.oldest.get_or_insert(stamp);
                 if matches!(self.emit(source, bound)?, Step::Special) {
                     self.emit_special(source)?;
@@ -254,6 +263,10 @@ impl Drain {
     }
 
     pub(super) fn prepare_notice(&mut self, index: QueueIndex) -> Result<(), SinkError> {
+        if self.sinks.is_writing() {
+            // A batch that is half written takes no line.
+            self.commit()?;
+        }
         let Some(queue) = self.queues.get(index) else { return Ok(()) };
         let callsite = &self.notices.callsite;
         let sinks = self.sinks.interested(callsite.level, &callsite.target);
@@ -355,6 +368,11 @@ fn emit_record(
         None if sinks.append(mask, &line) == Appended::Full => return Ok(Step::Full),
         None => {}
         Some(dedup) => {
+            if speaker.lane == 0 {
+                // What waits is not acknowledged, and a worker's window may be small.
+                queue.waiting += body.len();
+                revision.is_hurried |= queue.waiting >= UNACKNOWLEDGED_MAX;
+            }
             let worker = speaker.name;
             let arrival = Arrival { line: &line, bytes, callsite, worker, sinks: mask };
             match dedup.offer(&arrival, sinks) {

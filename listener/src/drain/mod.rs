@@ -529,6 +529,8 @@ impl Drain {
         let may_wait = self.revision.due().is_some_and(|due| Instant::now() < due)
             && !self.revision.is_full()
             && !self.revision.is_hurried
+            // The files may be rotated by the clock before the next round.
+            && self.sinks.tend_due().is_none_or(|due| Instant::now() < due)
             && !self.requests.want_the_files()
             && self.sinks.buffered() == 0;
         if may_wait { Ok(()) } else { self.commit() }

@@ -22,10 +22,14 @@ impl Drain {
         }
         if let Some(index) = queue {
             // Without the file the line has no place; the diagnostics have told it already.
-            let _ = self.prepare_notice(index);
+            let is_ready = self.prepare_notice(index).is_ok();
             // A process that lives may come back, and what it sends again must be known then.
             if self.unlink(index, token) && !self.queues.may_come_back(index) {
-                self.bury(index);
+                if is_ready {
+                    self.bury(index);
+                } else {
+                    self.queues.end(index);
+                }
             }
         }
         self.close(token);

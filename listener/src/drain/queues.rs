@@ -39,6 +39,8 @@ pub(crate) struct Queue {
     pub(crate) links: u32,
     pub(crate) last_record: Stamp,
     pub(crate) tally: Tally,
+    /// Bytes of its records that wait to share a line.
+    pub(crate) waiting: usize,
     /// Bytes of the lane that are in a batch.
     pub(crate) tail: u64,
     /// The lane that it is, from 1; 0 = it comes over a socket.
@@ -63,9 +65,9 @@ pub(crate) struct Queue {
     ends: bool,
 }
 
-/// Names whose past is kept apart: enough for every fleet whose workers have names of their own, and
-/// few enough for a status.
-const PAST_NAMES_MAX: usize = 200;
+/// Names whose past is kept apart, the first that are seen: a monitoring system keeps a series for
+/// each of them.
+const PAST_NAMES_MAX: usize = 100;
 
 /// What workers did that are gone.
 #[derive(Debug, Default)]
@@ -352,6 +354,7 @@ impl Queues {
             links: 0,
             last_record: 0,
             tally: Tally::starting_at(state.written),
+            waiting: 0,
             tail: state.tail,
             lane: state.lane,
             lane_index: None,
@@ -371,6 +374,7 @@ impl Queues {
             self.list.len() - 1
         });
         self.list[index] = Some(queue);
+        self.remember(&state.name);
         self.by_id.insert(state.id, index);
         index
     }
@@ -389,6 +393,13 @@ impl Queues {
 
     pub(crate) fn enumerate(&self) -> impl Iterator<Item = (QueueIndex, &Queue)> {
         self.list.iter().enumerate().filter_map(|(index, queue)| Some((index, queue.as_ref()?)))
+    }
+
+    /// Keeps the past of a name apart from now on, if there is room.
+    pub(crate) fn remember(&mut self, name: &str) {
+        if self.past.len() < PAST_NAMES_MAX && !self.past.contains_key(name) {
+            self.past.insert(name.into(), Past::default());
+        }
     }
 
     /// Closes a second of every queue's pace.
@@ -438,6 +449,7 @@ impl Queues {
         for index in std::mem::take(&mut self.dirty) {
             let Some(queue) = self.get_mut(index) else { continue };
             queue.dirty = false;
+            queue.waiting = 0;
             tell(queue);
             queue.acked = queue.position;
             if queue.ends {
@@ -454,9 +466,9 @@ impl Queues {
 
     /// Keeps the account of a worker that ended.
     pub(crate) fn keep(&mut self, account: WorkerAccount, missing: u64) {
+        // A worker whose name had no series while it lived gets none behind its end.
         let is_known = self.past.contains_key(account.name.as_str());
-        let has_room = is_known || self.past.len() < PAST_NAMES_MAX;
-        let name = if has_room { account.name.as_str() } else { "" };
+        let name = if is_known { account.name.as_str() } else { "" };
         let past = self.past.entry(name.into()).or_default();
         past.written += account.written;
         past.dropped.add(account.dropped);

@@ -28,6 +28,10 @@ impl Drain {
         let now = stamp::now();
         self.close_second(now);
         let mut workers = self.workers(now);
+        for worker in &workers {
+            // A worker may have changed its name.
+            self.queues.remember(worker["name"].as_str().unwrap_or_default());
+        }
         if !may_command(asked_by) {
             for worker in &mut workers {
                 worker["last_error"] = Value::Null;

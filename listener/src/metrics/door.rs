@@ -145,6 +145,16 @@ impl Stream {
         }
     }
 
+    /// Bounds the next read.
+    pub(super) fn wait_at_most(&self, time: Duration) -> io::Result<()> {
+        // Zero would be for ever.
+        let time = Some(time.max(Duration::from_millis(1)));
+        match self {
+            Self::Tcp(stream) => stream.set_read_timeout(time),
+            Self::Unix(stream) => stream.set_read_timeout(time),
+        }
+    }
+
     /// Tells the peer that nothing follows, and reads what it still says: a close with unread bytes
     /// would take the answer away from it.
     pub(super) fn finish(&mut self, deadline: Instant) {

@@ -27,6 +27,7 @@ pub(super) struct Status {
     pub(super) sinks: Vec<Sink>,
     pub(super) drain: Drain,
     pub(super) clients: Clients,
+    workers_left_out: u64,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -172,6 +173,9 @@ impl Families {
     fn workers(&self, out: &mut Out<'_>) -> fmt::Result {
         let totals = &self.status.totals;
         out.gauge("workers", "Workers that are there.", &totals.connected)?;
+        let help =
+            "Workers that are there and found no place in the status; not in worker_ metrics.";
+        out.gauge("left_out_workers", help, &self.status.workers_left_out)?;
         out.counter("seen_workers", "Workers that were ever there.", totals.workers)?;
         let help = "Workers that ended without taking leave.";
         out.counter("died_workers", help, totals.died)?;

@@ -20,7 +20,7 @@ use super::Address;
 use super::door::{Door, PATIENCE, Place, Stream};
 use super::exposition::{self, Format};
 use super::families::{Families, Status};
-use super::workers::Names;
+use super::workers::sums;
 
 /// Scrapes at the same time.
 const CONNECTIONS_MAX: usize = 8;
@@ -71,7 +71,6 @@ struct Service {
 /// The last status, so that nobody who asks again and again costs the drain more than one of them.
 #[derive(Debug, Default)]
 struct Last {
-    names: Names,
     texts: Option<(Instant, [String; 2])>,
 }
 
@@ -135,19 +134,32 @@ fn serve(door: &Door, lifeline: &UnixStream, service: &Arc<Service>) {
     }
 }
 
+/// A connection that is served; its end, however it comes, lets the next one in.
+struct Seat(Arc<Service>);
+
+impl Seat {
+    fn take(service: &Arc<Service>) -> Self {
+        service.live.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(service))
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.live.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Service {
     /// Serves a connection in a thread of its own.
     fn welcome(self: &Arc<Self>, mut stream: Stream) {
-        self.live.fetch_add(1, Ordering::Relaxed);
-        let service = Arc::clone(self);
+        let seat = Seat::take(self);
         let serve = move || {
             // Whoever goes away in the middle has what it wanted.
-            let _ = service.serve(&mut stream);
-            service.live.fetch_sub(1, Ordering::Relaxed);
+            let _ = seat.0.serve(&mut stream);
         };
-        if thread::Builder::new().name("fleetlog-scrape".to_owned()).spawn(serve).is_err() {
-            self.live.fetch_sub(1, Ordering::Relaxed);
-        }
+        // Without a thread the seat is free again, and the connection closed.
+        let _ = thread::Builder::new().name("fleetlog-scrape".to_owned()).spawn(serve);
     }
 
     fn serve(&self, stream: &mut Stream) -> io::Result<()> {
@@ -201,7 +213,7 @@ impl Service {
         };
         let texts = [Format::OpenMetrics, Format::Prometheus].map(|format| {
             let status: Status = serde_json::from_str(&json).map_err(|error| error.to_string())?;
-            let workers = last.names.sums(&status.workers, &status.ended);
+            let workers = sums(&status.workers, &status.ended);
             let families = Box::new(Families { status, workers });
             exposition::text(families, format).map_err(|error| error.to_string())
         });
@@ -234,6 +246,7 @@ fn read_request(stream: &mut Stream, deadline: Instant) -> io::Result<Option<Wan
         if bytes.len() > REQUEST_MAX || Instant::now() >= deadline {
             return Ok(None);
         }
+        stream.wait_at_most(deadline.saturating_duration_since(Instant::now()))?;
         let read = match stream.read(&mut block) {
             Ok(0) => return Ok(None),
             Ok(read) => read,

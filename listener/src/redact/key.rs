@@ -37,10 +37,9 @@ impl Keys {
         if shortest.is_none_or(|shortest| name.len() < shortest) {
             return false;
         }
-        self.list.iter().any(|(_, key)| {
-            let starts = words(name).enumerate().map(|(at, _)| at);
-            starts.into_iter().any(|at| begins_with(words(name).skip(at), key))
-        })
+        let words: Vec<&str> = words(name).collect();
+        let fits = |key: &str| (0..words.len()).any(|at| begins_with(&words[at..], key));
+        self.list.iter().any(|(_, key)| fits(key))
     }
 }
 
@@ -52,7 +51,7 @@ impl fmt::Display for Keys {
 }
 
 /// Whether the first of some words, joined, are a key.
-fn begins_with<'a>(words: impl Iterator<Item = &'a str>, key: &str) -> bool {
+fn begins_with(words: &[&str], key: &str) -> bool {
     let mut rest = key;
     for word in words {
         let Some(head) = rest.get(..word.len()) else { return false };
@@ -72,28 +71,40 @@ pub(super) const fn is_of_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')
 }
 
-/// The words of a name: what stands between other characters than letters and digits, and
-/// between a small letter and a capital one.
+/// The words of a name: what stands between other characters than letters and digits, and parts of
+/// these: `dbPassword` has two, and so have `DBPassword` and `password2`.
 fn words(name: &str) -> impl Iterator<Item = &str> {
-    name.split(|c: char| !c.is_alphanumeric()).flat_map(humps).filter(|word| !word.is_empty())
+    name.split(|c: char| !c.is_alphanumeric()).flat_map(parts).filter(|word| !word.is_empty())
 }
 
-fn humps(part: &str) -> impl Iterator<Item = &str> {
-    let mut rest = part;
+fn parts(run: &str) -> impl Iterator<Item = &str> {
+    let mut rest = run;
     std::iter::from_fn(move || {
         if rest.is_empty() {
             return None;
         }
-        let mut before = None;
-        let end = rest.char_indices().find_map(|(at, c)| {
-            let is_hump = c.is_uppercase() && before.is_some_and(char::is_lowercase);
-            before = Some(c);
-            is_hump.then_some(at)
-        });
-        let (word, left) = rest.split_at(end.unwrap_or(rest.len()));
+        let (word, left) = rest.split_at(first_part(rest));
         rest = left;
         Some(word)
     })
+}
+
+/// How long the first part of some letters and digits is.
+fn first_part(run: &str) -> usize {
+    let mut before: Option<(usize, char)> = None;
+    for (at, c) in run.char_indices() {
+        if let Some((last_at, last)) = before {
+            if last.is_numeric() != c.is_numeric() || (last.is_lowercase() && c.is_uppercase()) {
+                return at;
+            }
+            // The last capital of several begins the word that follows them.
+            if last_at > 0 && last.is_uppercase() && c.is_lowercase() {
+                return last_at;
+            }
+        }
+        before = Some((at, c));
+    }
+    run.len()
 }
 
 #[cfg(test)]
@@ -125,6 +136,13 @@ mod tests {
             "x.api.key.id",
             "access_token",
             "tokenId",
+            "DBPassword",
+            "userAPIToken",
+            "CSRFToken",
+            "APIKey",
+            "password1",
+            "token2",
+            "2token",
         ] {
             assert!(keys.fit(name), "{name}");
         }
@@ -132,6 +150,15 @@ mod tests {
             ["passwords", "pass", "key", "api", "tokenizer", "tokens", "", "user", "apiary_key"]
         {
             assert!(!keys.fit(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_of_a_hundred_thousand_words_is_judged_at_once() {
+        let keys = keys(&["password", "api_key", "token"]);
+        for word in ["a.", "aA", "a1", "A"] {
+            assert!(!keys.fit(&word.repeat(100_000)));
+            assert!(keys.fit(&format!("{}.token", word.repeat(100_000))));
         }
     }
 

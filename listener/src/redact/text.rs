@@ -9,9 +9,14 @@ use regex::{Regex, RegexBuilder};
 use super::REDACTED;
 use super::key::{Keys, is_of_name};
 
-/// Words that stand in front of credentials; those of the second list are followed by several.
+/// Words that stand in front of credentials.
 const SCHEMES: [&str; 6] = ["bearer", "basic", "token", "negotiate", "apikey", "ntlm"];
-const LONG_SCHEMES: [&str; 3] = ["digest", "aws4-hmac-sha256", "hmac"];
+
+/// Headers whose values have parts of their own: the rest of the line belongs to them.
+const OF_LINES: [&str; 2] = ["authorization", "cookie"];
+
+/// How far back a name is looked for: longer ones are no names.
+const NAME_MAX: usize = 256;
 
 /// Finds places in a text where a key may stand.
 #[derive(Debug)]
@@ -49,13 +54,15 @@ impl Finder {
     pub(super) fn redact(&self, text: &str, keys: &Keys, out: &mut String) -> bool {
         let (mut copied, mut at) = (0, 0);
         while let Some(found) = self.regex.find_at(text, at) {
-            let start = name_start(text, found.start());
+            // A value that was hidden is no part of a name.
+            let start = name_start(text, found.start()).max(copied);
             let end = name_end(text, found.end());
             at = end;
-            if !keys.fit(&text[start..end]) {
+            let name = &text[start..end];
+            if !keys.fit(name) {
                 continue;
             }
-            let Some((from, to)) = value_behind(text, end) else { continue };
+            let Some((from, to)) = value_behind(text, name, end) else { continue };
             out.push_str(&text[copied..from]);
             out.push_str(REDACTED);
             (copied, at) = (to, to);
@@ -69,12 +76,8 @@ impl Finder {
 }
 
 fn name_start(text: &str, at: usize) -> usize {
-    text[..at]
-        .char_indices()
-        .rev()
-        .take_while(|(_, c)| is_of_name(*c))
-        .last()
-        .map_or(at, |(at, _)| at)
+    let before = text[..at].char_indices().rev().take(NAME_MAX);
+    before.take_while(|(_, c)| is_of_name(*c)).last().map_or(at, |(at, _)| at)
 }
 
 fn name_end(text: &str, at: usize) -> usize {
@@ -82,34 +85,46 @@ fn name_end(text: &str, at: usize) -> usize {
 }
 
 /// The place of the value that belongs to a name that ends at `at`.
-fn value_behind(text: &str, at: usize) -> Option<(usize, usize)> {
+fn value_behind(text: &str, name: &str, at: usize) -> Option<(usize, usize)> {
     let bytes = text.as_bytes();
-    let mut at = at + quote(&text[at..]).map_or(0, str::len);
+    let closing = quote(&text[at..]).map_or(0, str::len);
+    let mut at = at + closing;
+    // As in `user[password]=x` and `params["password"] = "x"`.
+    at += usize::from(bytes.get(at) == Some(&b']'));
     at = skip_blanks(bytes, at);
-    match (bytes.get(at)?, bytes.get(at + 1)) {
+    at += match (bytes.get(at)?, bytes.get(at + 1)) {
         // A path of Rust's.
         (b':', Some(b':')) => return None,
-        (b'=', Some(b'>' | b'=')) => at += 2,
-        (b':' | b'=', _) => at += 1,
+        (b'=', Some(b'>' | b'=')) | (b':', Some(b'=')) | (b'-', Some(b'>')) => 2,
+        (b':' | b'=', _) => 1,
+        // As a pair is printed: `("password", "x")`.
+        (b',', _) if closing > 0 => 1,
         _ => return None,
-    }
-    at = skip_blanks(bytes, at);
+    };
+    at = skip_space(bytes, at);
     if let Some(quote) = quote(&text[at..]) {
         let from = at + quote.len();
         return Some((from, from + quoted_len(&text[from..], quote)))
             .filter(|(from, to)| from < to);
     }
+    let folded = name.to_ascii_lowercase();
+    if OF_LINES.iter().any(|header| folded.ends_with(header)) {
+        let line = text[at..].find(['\n', '\r']).unwrap_or(text.len() - at);
+        return Some((at, at + line)).filter(|(from, to)| from < to);
+    }
     let to = at + bare_len(&text[at..]);
-    let word = text[at..to].to_ascii_lowercase();
-    let to = if LONG_SCHEMES.contains(&word.as_str()) {
-        text[to..].find('\n').map_or(text.len(), |line| to + line)
-    } else if SCHEMES.contains(&word.as_str()) {
+    let is_scheme = SCHEMES.iter().any(|scheme| text[at..to].eq_ignore_ascii_case(scheme));
+    let to = if is_scheme {
         let next = skip_blanks(bytes, to);
         next + bare_len(&text[next..])
     } else {
         to
     };
     (at < to).then_some((at, to))
+}
+
+fn skip_space(bytes: &[u8], at: usize) -> usize {
+    at + bytes[at..].iter().take_while(|byte| byte.is_ascii_whitespace()).count()
 }
 
 fn skip_blanks(bytes: &[u8], at: usize) -> usize {
@@ -122,21 +137,26 @@ fn quote(text: &str) -> Option<&str> {
     matches!(text.as_bytes().get(slashes)?, b'"' | b'\'' | b'`').then(|| &text[..=slashes])
 }
 
-/// How long a text is until its closing quote; all of it where there is none.
+/// How long a text is until its closing quote, which has as many backslashes in front of it as the
+/// opening one; all of it where there is none.
 fn quoted_len(text: &str, quote: &str) -> usize {
-    let bytes = text.as_bytes();
-    if quote.len() > 1 {
-        return text.find(quote).unwrap_or(text.len());
-    }
-    let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
+    let depth = quote.len() - 1;
+    let mark = quote.as_bytes()[depth];
+    let mut slashes = 0;
+    for (at, byte) in text.bytes().enumerate() {
         match byte {
-            b'\\' => at += 2,
-            byte if *byte == quote.as_bytes()[0] => return at,
-            _ => at += 1,
+            b'\\' => slashes += 1,
+            byte if byte == mark && is_closing(slashes, depth) => return at - depth,
+            _ => slashes = 0,
         }
     }
     text.len()
+}
+
+/// Whether a quote behind some backslashes ends a text whose quotes have `depth` of them. Without
+/// any, two of them are one that belongs to the text.
+const fn is_closing(slashes: usize, depth: usize) -> bool {
+    if depth == 0 { slashes.is_multiple_of(2) } else { slashes == depth }
 }
 
 /// How long a value without quotes is: brackets and quotes in it belong to it as a whole.
@@ -200,8 +220,22 @@ mod tests {
             (r#"Login { password: "a b", n: 7 }"#, r#"Login { password: "[redacted]", n: 7 }"#),
             (r#"Login { token: Some("a b"), n: 7 }"#, "Login { token: [redacted], n: 7 }"),
             (r#"x token=["a b", "c"] y"#, "x token=[redacted] y"),
-            ("Authorization: Bearer abc.def x", "Authorization: [redacted] x"),
-            ("authorization=Basic dXNlcg== x", "authorization=[redacted] x"),
+            ("Authorization: Bearer abc.def x", "Authorization: [redacted]"),
+            ("authorization=OAuth a, b=c", "authorization=[redacted]"),
+            ("Proxy-Authorization: SharedKey a:b\nx", "Proxy-Authorization: [redacted]\nx"),
+            (r#"{"authorization":"DPoP a b","n":7}"#, r#"{"authorization":"[redacted]","n":7}"#),
+            ("token: Bearer abc x", "token: [redacted] x"),
+            (
+                "DBPassword=a CSRFToken: b password1=c",
+                "DBPassword=[redacted] CSRFToken: [redacted] password1=[redacted]",
+            ),
+            ("user[password]=a&user[name]=b", "user[password]=[redacted]&user[name]=b"),
+            (r#"params["password"] = "a b""#, r#"params["password"] = "[redacted]""#),
+            (r#"[("password", "a b"), ("n", "7")]"#, r#"[("password", "[redacted]"), ("n", "7")]"#),
+            ("password:\n   hunter2\nx", "password:\n   [redacted]\nx"),
+            (r#"{\"token\":\"a\\\"b\",\"n\":7}"#, r#"{\"token\":\"[redacted]\",\"n\":7}"#),
+            ("token := a, token -> b", "token := [redacted], token -> [redacted]"),
+            (r#"password="a\\" x"#, r#"password="[redacted]" x"#),
             ("Authorization: Digest a=\"b\", c=\"d\"\nx", "Authorization: [redacted]\nx"),
             ("password => hunter2", "password => [redacted]"),
             ("accessToken=abc", "accessToken=[redacted]"),
@@ -223,6 +257,7 @@ mod tests {
             "my::token::Parser",
             "tokenizer=fast",
             "wrong_passwords=3",
+            "(token, other)",
         ] {
             assert_eq!(redacted(text), text);
         }

@@ -90,7 +90,7 @@ export class Fleet {
   }
 
   #banner(text) {
-    
+    tell($("banner"), text);
     if (text !== this.#said) say(text || "The listener writes again.");
     this.#said = text;
   }

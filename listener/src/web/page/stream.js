@@ -16,7 +16,7 @@ let token = "";
 export function findToken() {
   const told = new URLSearchParams(location.hash.slice(1)).get("token");
   if (told) {
-    
+    history.replaceState(null, "", location.pathname);
     setToken(told);
     return true;
   }
