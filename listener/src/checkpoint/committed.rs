@@ -37,6 +37,7 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{Ordering, fence};
 
+use nix::errno::Errno;
 use nix::libc;
 
 use super::STATE;
@@ -106,7 +107,14 @@ impl Committed {
         // The folder may be anybody's: what stands there must neither hang nor flood whoever looks.
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
         let state = OpenOptions::new().read(true).custom_flags(flags).open(path);
-        let state = State(state.map_err(|_| Unread::Absent)?);
+        let state = State(state.map_err(|error| {
+            let is_short = matches!(
+                error.raw_os_error().map(Errno::from_raw),
+                Some(Errno::EMFILE | Errno::ENFILE)
+            );
+            // A lack of descriptors says nothing about the state.
+            if is_short { Unread::Changing } else { Unread::Absent }
+        })?);
         let layout = state.layout().ok_or(Unread::Absent)?;
         let head = state.head().ok_or(Unread::Absent)?;
         if head.word != layout::INTENDED {

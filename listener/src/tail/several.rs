@@ -26,7 +26,15 @@ pub(crate) struct Tails {
     pause: Pause,
     /// Whether anybody will ask for positions.
     keeps_positions: bool,
+    /// Lines since the logs at their end were looked at.
+    lines: u32,
+    /// Lines that were given.
+    given: u64,
 }
+
+/// How many lines are given before the logs that were at their end are looked at again: one that
+/// never comes to its own must not keep the others from being read.
+const LINES_MAX: u32 = 1024;
 
 struct Entry {
     log: PathBuf,
@@ -35,6 +43,9 @@ struct Entry {
     held: Option<Held>,
     time: Timestamp,
     is_idle: bool,
+    /// Which of all lines its last one was: of several at one time, or without any, each log has its
+    /// turn.
+    turn: u64,
 }
 
 struct Held {
@@ -47,7 +58,7 @@ impl Tails {
     pub(crate) fn new(run_dir: Option<&Path>, keeps_positions: bool) -> Self {
         let run_dir = run_dir.map(Path::to_owned);
         let (watch, pause) = (Watch::new(), Pause::default());
-        Self { run_dir, logs: Vec::new(), watch, pause, keeps_positions }
+        Self { run_dir, logs: Vec::new(), watch, pause, keeps_positions, lines: 0, given: 0 }
     }
 
     /// Follows one more log; one that is followed already stays as it is.
@@ -94,8 +105,8 @@ impl Tails {
 
     fn insert(&mut self, log: &Path, follow: Follow) {
         self.watch.follow(log);
-        let (held, time, is_idle) = (None, Timestamp::MIN, false);
-        self.logs.push(Entry { log: log.to_owned(), follow, held, time, is_idle });
+        let (held, time, is_idle, turn) = (None, Timestamp::MIN, false, 0);
+        self.logs.push(Entry { log: log.to_owned(), follow, held, time, is_idle, turn });
     }
 
     /// Whether a log is followed.
@@ -114,6 +125,10 @@ impl Tails {
             && entry.held.is_none()
         {
             return entry.follow.next(line);
+        }
+        self.lines += 1;
+        if self.lines >= LINES_MAX {
+            self.look_again();
         }
         for entry in &mut self.logs {
             while entry.held.is_none() && !entry.is_idle {
@@ -134,8 +149,11 @@ impl Tails {
             }
         }
         let holding = self.logs.iter_mut().filter(|entry| entry.held.is_some());
-        match holding.min_by_key(|entry| entry.time).and_then(|entry| entry.held.take()) {
-            Some(held) => {
+        let first = holding.min_by_key(|entry| (entry.time, entry.turn));
+        match first.and_then(|entry| Some((entry.held.take()?, &mut entry.turn))) {
+            Some((held, turn)) => {
+                self.given += 1;
+                *turn = self.given;
                 *line = held.line;
                 Ok(Step::Line)
             }
@@ -156,6 +174,11 @@ impl Tails {
     pub(crate) fn wait(&mut self, at_most: Duration, others: &[(BorrowedFd<'_>, PollFlags)]) {
         let is_pending = self.logs.iter().any(|entry| entry.follow.is_pending());
         self.watch.wait(self.pause.bound(is_pending, at_most), others);
+        self.look_again();
+    }
+
+    fn look_again(&mut self) {
+        self.lines = 0;
         for entry in &mut self.logs {
             entry.is_idle = false;
         }

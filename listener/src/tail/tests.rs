@@ -276,6 +276,17 @@ fn an_end_that_is_written_anew_is_said_where_no_checkpoint_can_be_read() {
     let (lines, marks) = read(&mut tail);
     assert_eq!(marks, [Mark::Rewritten { log: log.path() }]);
     assert_eq!(lines.last().unwrap(), "of another order");
+    log.put("and so on\n");
+    expect(&mut tail, &["and so on".to_owned()]);
+    // Taken back to the end of a line, which is then the place.
+    file.set_len(file.metadata().unwrap().len() - 10).unwrap();
+    log.put("or not so\n");
+    expect(&mut tail, &[]);
+    log.put("once\n");
+    let (lines, marks) = read(&mut tail);
+    assert_eq!((lines, marks.len()), (vec!["once".to_owned()], 1));
+    log.put("and said once\n");
+    expect(&mut tail, &["and said once".to_owned()]);
 }
 
 #[test]
@@ -389,20 +400,24 @@ fn a_position_finds_its_file_whatever_became_of_it() {
 
 #[test]
 fn a_position_whose_file_is_gone_goes_on_with_the_next_one_and_says_so() {
-    let mut log = Log::new();
-    log.write(3);
-    let mut tail = log.tail(Start::Oldest);
-    expect(&mut tail, &log.written);
-    let position = tail.position();
-    drop(tail);
-    log.rotate();
-    log.write(2);
-    log.rotate();
-    log.write(2);
-    log.remove(0);
-    let (lines, marks) = read(&mut log.tail(Start::At(position)));
-    assert_eq!(lines, log.written[3..]);
-    assert_eq!(marks, [Mark::Removed { log: log.path() }]);
+    // The next one is longer, so that its length does not tell it from the one that is gone.
+    for form in [Compression::None, Compression::Gzip] {
+        let mut log = Log::new();
+        log.write(3);
+        let mut tail = log.tail(Start::Oldest);
+        expect(&mut tail, &log.written);
+        let position = tail.position();
+        drop(tail);
+        log.rotate();
+        log.write(30);
+        log.rotate();
+        log.write(2);
+        log.remove(0);
+        log.pack(1, form);
+        let (lines, marks) = read(&mut log.tail(Start::At(position)));
+        assert_eq!(lines, log.written[3..]);
+        assert_eq!(marks, [Mark::Removed { log: log.path() }]);
+    }
 }
 
 /// Small, seeded, and printed when it fails.
@@ -516,4 +531,55 @@ fn several_logs_are_merged_by_time_and_each_keeps_its_place() {
         seconds.push(String::from_utf8_lossy(&line[17..19]).into_owned());
     }
     assert_eq!(seconds, ["04", "05", "06"]);
+}
+
+#[test]
+fn a_log_that_never_comes_to_its_end_does_not_keep_another_from_being_read() {
+    let (mut busy, mut quiet) = (Log::new(), Log::new());
+    busy.write(5000);
+    quiet.put("");
+    let mut tails = Tails::new(None, false);
+    for log in [&busy, &quiet] {
+        tails.add(&log.path(), Start::Oldest).unwrap();
+    }
+    let mut line = Vec::new();
+    assert!(matches!(tails.next(&mut line).unwrap(), Step::Line));
+    quiet.put("here I am\n");
+    quiet.written.push("here I am".to_owned());
+    let found = (0..2500).any(|_| {
+        assert!(matches!(tails.next(&mut line).unwrap(), Step::Line));
+        line == b"here I am"
+    });
+    assert!(found, "the busy log is not at its end yet");
+}
+
+#[test]
+fn a_link_that_is_made_to_point_elsewhere_is_followed() {
+    let (mut old, mut new) = (Log::new(), Log::new());
+    old.write(2);
+    new.write(3);
+    let link = old.folder.path().join("link.log");
+    std::os::unix::fs::symlink(old.path(), &link).unwrap();
+    let mut tails = Tails::new(None, false);
+    tails.add(&link, Start::Oldest).unwrap();
+    let mut line = Vec::new();
+    let mut lines = 0;
+    while matches!(tails.next(&mut line).unwrap(), Step::Line) {
+        lines += 1;
+    }
+    assert_eq!(lines, 2);
+    let next = old.folder.path().join("next");
+    std::os::unix::fs::symlink(new.path(), &next).unwrap();
+    fs::rename(next, &link).unwrap();
+    tails.wait(std::time::Duration::ZERO, &[]);
+    let mut steps = 0;
+    while lines < 5 {
+        steps += 1;
+        assert!(steps < 100, "{lines} lines");
+        match tails.next(&mut line).unwrap() {
+            Step::Line => lines += 1,
+            Step::Mark(_) => {}
+            Step::Idle => tails.wait(std::time::Duration::from_millis(10), &[]),
+        }
+    }
 }

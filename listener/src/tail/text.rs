@@ -188,6 +188,12 @@ impl Text {
         Ok(())
     }
 
+    /// Forgets what stood before the place: it is known to be something else.
+    pub(super) fn forget(&mut self) {
+        self.last.clear();
+        self.head.clear();
+    }
+
     /// Whether the line that was given last still stands before the place.
     pub(super) fn is_unchanged(&mut self) -> io::Result<bool> {
         let Some(file) = self.plain().filter(|_| !self.last.is_empty()) else { return Ok(true) };

@@ -75,6 +75,57 @@ fn a_follower_and_one_that_is_killed_have_each_line_once_whatever_happens() {
     assert!(archives >= rotations && listener_kills * 4 >= kills);
 }
 
+/// Killed while it catches up, when it writes most: between what it wrote and the place that it noted.
+#[test]
+fn a_follower_that_is_killed_in_mid_write_has_each_line_once() {
+    let fixture = fixture();
+    let mut random = Random::seeded();
+    let mut lines = 0..200_000;
+    let ballast = "x".repeat(150);
+    let mut write = |count: usize, name: &str| {
+        let text: String = (&mut lines)
+            .take(count)
+            .map(|n| format!("2026-11-22T10:00:00.000000Z  INFO w[1] app: {ballast} n={n}\n"))
+            .collect();
+        let path = log(&fixture).with_file_name(name);
+        std::fs::write(&path, text).expect("a file");
+    };
+    write(70_000, "apps.2026-11-22T10-00-00Z.log");
+    write(70_000, "apps.2026-11-22T11-00-00Z.log");
+    write(60_000, "apps.log");
+    let all = bytes(&log(&fixture));
+    let (mut kills, mut taken_back, mut round) = (0, 0, 0);
+    // Until one was killed between what it wrote and what it noted, which is a matter of luck.
+    wait::until("a follower is killed in a write", || {
+        round += 1;
+        let name = format!("killed{round}");
+        let cursor = fixture.path().join(format!("cursor{round}"));
+        let arguments = ["-f", "--cursor-file", cursor.to_str().expect("UTF-8")];
+        let length = |follower: &Follower| {
+            std::fs::metadata(&follower.output).map_or(0, |found| found.len())
+        };
+        loop {
+            let mut follower = Follower::start(&fixture, &name, &arguments);
+            let before = length(&follower);
+            wait::until("it writes", || {
+                follower.demand_alive();
+                length(&follower) != before
+            });
+            std::thread::sleep(Duration::from_micros(random.below(1500)));
+            if length(&follower) < all.len() as u64 {
+                follower.kill();
+                kills += 1;
+                continue;
+            }
+            follower.wait_for(all.len() as u64);
+            demand_same(&follower.output(), &all, "the output");
+            taken_back += follower.end().matches("are written again").count();
+            return kills >= 5 && taken_back >= 1;
+        }
+    });
+    eprintln!("{kills} kills, {taken_back} times something was taken back");
+}
+
 /// A pipe can't be taken back: its reader may get the lines of the last batch again, and misses none.
 #[test]
 fn a_follower_that_ends_in_an_orderly_way_gives_a_pipe_each_line_once() {

@@ -8,20 +8,22 @@
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::cursor_file::CursorFile;
 use super::output_file::OutputFile;
 use super::print::Printer;
-use super::sources::{Living, Source, absolute, unreadable};
+use super::sources::{Living, Source, unreadable};
 use super::{Logs, note_unknown};
 use crate::command::exit::{Code, Failure};
 use crate::command::flags::Common;
 use crate::command::screen::Screen;
+use crate::command::table::escape;
 use crate::reading::{Converter, Head, Layout};
 use crate::tail::{Filter, Mark, Start, Step, Tails};
 use crate::wake::Wake;
@@ -62,6 +64,7 @@ pub(super) fn run(
         CursorFile::open(path, named)
     });
     let run_dir = common.run_dir()?;
+    allow_many_files();
     let mut follower = Follower {
         tails: Tails::new(Some(&run_dir), cursor.is_some()),
         sources,
@@ -82,6 +85,14 @@ pub(super) fn run(
     follower.go_on(logs.follow, screen)?;
     note_unknown(follower.unknown, screen);
     Ok(if follower.is_damaged && !logs.follow { Code::Failed } else { Code::Done })
+}
+
+/// Each log has a file that is held open, and workers may have a log each.
+fn allow_many_files() {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // A refusal shows when a file can't be opened.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
 }
 
 /// The signals that end it; a second one ends it at once.
@@ -135,7 +146,7 @@ impl Follower<'_> {
                 return Err(unreadable("logs", &log, &io::ErrorKind::NotFound.into()));
             }
             for source in &self.sources {
-                let path = source.path.display();
+                let path = escape(&source.path.to_string_lossy());
                 screen.note(format_args!("fleetlog: {path} is not there yet; waiting for it"));
             }
         }
@@ -215,6 +226,9 @@ impl Follower<'_> {
                 }
             }
             looks = looks.wrapping_add(1);
+            if is_live && looks.is_multiple_of(LOOKS) {
+                self.look_for_new_logs()?;
+            }
             if looks.is_multiple_of(LOOKS) && self.is_over() {
                 return self.write();
             }
@@ -351,4 +365,10 @@ fn folder_change(source: &Source) -> Option<SystemTime> {
     let folder = source.path.parent().filter(|_| source.is_per_worker())?;
     let folder = if folder.as_os_str().is_empty() { ".".as_ref() } else { folder };
     fs::metadata(folder).ok()?.modified().ok()
+}
+
+/// A log's path as it was named, from the root: a link on the way is followed anew each time, because
+/// somebody may let it point elsewhere.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

@@ -177,7 +177,7 @@ fn known(settings: &Settings, living: &Living) -> Vec<Sink> {
     if configured.is_empty() { living.sinks.clone() } else { configured }
 }
 
-pub(super) fn absolute(path: &Path) -> PathBuf {
+fn absolute(path: &Path) -> PathBuf {
     fs::canonicalize(path).or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.into())
 }
 

@@ -4,30 +4,26 @@
 //! removed meanwhile. Only when the log's path has been seen to name another file, the held one is
 //! read once more, to the end that it has then, and left for the next one.
 
+mod begin;
+
 use std::collections::VecDeque;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use jiff::Timestamp;
-
-use super::last;
 use super::place::Position;
 use super::successor::{Known, Own, Successor};
 use super::text::Text;
-use super::{Mark, Start, Step};
+use super::{Mark, Step};
 use crate::archive::{ArchiveKey, Chapter, Snapshot};
 use crate::checkpoint::{Committed, Length};
-use crate::disk::Identity;
+
+pub(super) use begin::Last;
 
 /// How often in a row it may fail to look at a log before that is an error. A log that is rotated
 /// while it is looked at is no failure to whoever looks again.
 const FAILURES: u32 = 50;
-
-/// How long whoever found a log too busy waits before the next look.
-const MOMENT: Duration = Duration::from_millis(1);
 
 /// One log.
 pub(super) struct Follow {
@@ -56,67 +52,6 @@ struct Open {
 }
 
 impl Follow {
-    /// Looks at a log that need not be there yet.
-    pub(super) fn open(log: &Path, run_dir: Option<&Path>, start: Start) -> io::Result<Self> {
-        let mut follow = Self {
-            log: log.to_owned(),
-            committed: Committed::of(run_dir),
-            open: None,
-            after: None,
-            marks: VecDeque::new(),
-            leaving: None,
-            is_pending: false,
-            was_idle: false,
-            failures: 0,
-        };
-        let snapshot = match Snapshot::take(log) {
-            Ok(snapshot) => snapshot,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                if let Start::At(position) = start {
-                    follow.after = position.after.map(Into::into);
-                    if position.identity.is_some() {
-                        follow.note_gap();
-                    }
-                }
-                return Ok(follow);
-            }
-            Err(error) => return Err(error),
-        };
-        match start {
-            Start::Oldest => follow.enter(&snapshot, 0, false),
-            Start::Since(time) => follow.begin_since(&snapshot, time),
-            Start::End => follow.begin_at_end(&snapshot)?,
-            Start::Last(count) => {
-                follow.begin_at_end(&snapshot)?;
-                let end = follow.end();
-                let mut any = |_: &[u8]| Some(Timestamp::MIN);
-                let spots = last::spots(&snapshot, end, (count, None), &mut any)?;
-                if let Some(spot) = spots.first() {
-                    follow.begin_at(&snapshot, spot.chapter, spot.offset)?;
-                }
-            }
-            Start::At(position) => follow.begin_behind(&snapshot, &position),
-        }
-        Ok(follow)
-    }
-
-    /// Where the last lines begin that are wanted, seen from the end of what is committed now:
-    /// their times and the places to start at, the oldest first.
-    pub(super) fn last(
-        log: &Path,
-        run_dir: Option<&Path>,
-        (count, since): (usize, Option<Timestamp>),
-        wanted: &mut dyn FnMut(&[u8]) -> Option<Timestamp>,
-    ) -> io::Result<Last> {
-        let mut follow = Self::open(log, run_dir, Start::Oldest)?;
-        let Ok(snapshot) = Snapshot::take(log) else {
-            return Ok(Last { follow, snapshot: None, spots: Vec::new() });
-        };
-        follow.begin_at_end(&snapshot)?;
-        let spots = last::spots(&snapshot, follow.end(), (count, since), wanted)?;
-        Ok(Last { follow, snapshot: Some(snapshot), spots })
-    }
-
     pub(super) fn next(&mut self, line: &mut Vec<u8>) -> io::Result<Step> {
         loop {
             if let Some(mark) = self.marks.pop_front() {
@@ -206,95 +141,6 @@ impl Follow {
             length.map_or(0, |found| found.len().saturating_sub(open.text.given()))
         });
         Ok(skipped.saturating_sub(left))
-    }
-
-    /// Where the open file was entered: its identity and the offset.
-    fn end(&self) -> (Option<Identity>, u64) {
-        let text = self.open.as_ref().map(|open| &open.text);
-        text.map_or((None, 0), |text| (text.identity(), text.given()))
-    }
-
-    fn begin_since(&mut self, snapshot: &Snapshot, time: Timestamp) {
-        let is_wanted = |chapter: &Chapter| last::can_hold(chapter, time);
-        match snapshot.chapters.iter().position(is_wanted) {
-            Some(number) => self.enter(snapshot, number, false),
-            None => self.after = snapshot.chapters.last().and_then(|chapter| chapter.key),
-        }
-    }
-
-    fn begin_at_end(&mut self, snapshot: &Snapshot) -> io::Result<()> {
-        self.leaving = None;
-        let newest = snapshot.chapters.last().and_then(|chapter| chapter.key);
-        let number = snapshot.chapters.len() - 1;
-        let opened = snapshot.chapters[number].open()?;
-        let Some(opened) = opened.filter(|opened| opened.compression == Default::default()) else {
-            // There is nothing to come behind a packed file but another file.
-            (self.open, self.after) = (None, newest);
-            return Ok(());
-        };
-        let end = self.settled(&opened.file)?;
-        let offset = Text::line_begin(&opened.file, end)?;
-        self.begin_at(snapshot, number, offset)
-    }
-
-    /// How far a file is committed, now or in a moment.
-    fn settled(&self, file: &fs::File) -> io::Result<u64> {
-        for _ in 0..FAILURES {
-            if let Some(length) = self.committed.length(file)? {
-                return Ok(length.committed);
-            }
-            std::thread::sleep(MOMENT);
-        }
-        Err(io::Error::other("it is written to faster than one can tell its end"))
-    }
-
-    fn begin_at(&mut self, snapshot: &Snapshot, number: usize, offset: u64) -> io::Result<()> {
-        let Some(opened) = snapshot.chapters[number].open()? else {
-            self.enter(snapshot, number + 1, true);
-            return Ok(());
-        };
-        let path = opened.path.clone();
-        let text = Text::open(opened, offset)?;
-        self.install(snapshot, number, text, path);
-        Ok(())
-    }
-
-    /// Goes on where a position says, in whatever its file is by now.
-    fn begin_behind(&mut self, snapshot: &Snapshot, position: &Position) {
-        self.after = position.after.map(Into::into);
-        let is_same = |chapter: &Chapter| {
-            position.identity.is_some_and(|own| chapter.plain_identity() == Some(own))
-        };
-        let chapters = || snapshot.chapters.iter().enumerate();
-        // The inode first, then the order of names.
-        let candidates = chapters().filter(|(_, chapter)| is_same(chapter)).chain(
-            chapters().filter(|(_, chapter)| {
-                !is_same(chapter) && (chapter.key.is_none() || chapter.key > self.after)
-            }),
-        );
-        for (number, chapter) in candidates {
-            // Of a file at its beginning the sums tell nothing.
-            if position.offset == 0 {
-                let is_known = is_same(chapter)
-                    || self.after.is_none_or(|after| {
-                        snapshot.chapters.iter().any(|other| other.key == Some(after))
-                    });
-                self.enter(snapshot, number, !is_known);
-                return;
-            }
-            let Ok(Some(opened)) = chapter.open() else { continue };
-            let path = opened.path.clone();
-            if let Ok(Some(text)) = Text::resume(opened, position) {
-                self.install(snapshot, number, text, path);
-                return;
-            }
-        }
-        let after = self.after;
-        let is_newer = |chapter: &Chapter| chapter.key.is_none() || chapter.key > after;
-        match snapshot.chapters.iter().position(is_newer) {
-            Some(number) => self.enter(snapshot, number, true),
-            None => self.note_gap(),
-        }
     }
 
     /// Opens the first chapter from this one on that can be opened.
@@ -450,6 +296,7 @@ impl Follow {
             self.marks.push_back(Mark::Cut { log });
             open.text.restart(0)?;
         }
+        open.text.forget();
         Ok(AtEnd::More)
     }
 
@@ -481,22 +328,4 @@ enum AtEnd {
     Line,
     /// There is nothing for the time being.
     Idle,
-}
-
-/// What was found from the end on.
-pub(super) struct Last {
-    follow: Follow,
-    snapshot: Option<Snapshot>,
-    pub(super) spots: Vec<last::Spot>,
-}
-
-impl Last {
-    /// Follows the log from one of the spots on; `None` = from the end on.
-    pub(super) fn start(self, spot: Option<usize>) -> io::Result<Follow> {
-        let Self { mut follow, snapshot, spots } = self;
-        if let (Some(snapshot), Some(spot)) = (snapshot, spot.and_then(|spot| spots.get(spot))) {
-            follow.begin_at(&snapshot, spot.chapter, spot.offset)?;
-        }
-        Ok(follow)
-    }
 }
