@@ -92,7 +92,8 @@ impl Browser {
     /// Where the browser refuses it or does not answer.
     pub fn call(&mut self, method: &str, parameters: Value) -> Value {
         self.asked += 1;
-        let mut message = json!({ "id": self.asked, "method": method, "params": parameters });
+        let mut message = json!({ "id": self.asked, "method": method });
+        message["params"] = parameters;
         if let Some(session) = &self.session {
             message["sessionId"] = session.clone().into();
         }
