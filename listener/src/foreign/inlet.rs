@@ -166,8 +166,8 @@ impl Inlet {
     }
 
     /// All foreign workers.
-    pub(crate) fn guests_mut(&mut self) -> impl Iterator<Item = &mut Guest> {
-        self.guests.values_mut()
+    pub(crate) fn guests(&self) -> impl Iterator<Item = &Guest> {
+        self.guests.values()
     }
 
     /// The guest has something to say.

@@ -1,7 +1,7 @@
 //! What waits: the bytes of a worker that are in no batch yet, and how old the oldest record is.
 //!
 //! It is looked up when somebody asks for the status, also while the drain is paused and takes
-//! nothing in: then a lane is looked into without anything being taken out of it.
+//! nothing in. A look changes nothing: when bytes were seen is part of the order of records.
 
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 
@@ -10,7 +10,7 @@ use fleetlog_protocol::record::stamp_of;
 use fleetlog_protocol::stamp::Stamp;
 
 use super::connection::Connection;
-use super::feed::{Feed, Peek};
+use super::feed::Feed;
 use super::segments::{SegmentIndex, Segments};
 use super::{Intake, Role};
 use crate::foreign::Guest;
@@ -34,38 +34,36 @@ impl Waiting {
     }
 
     /// What waits in a feed.
-    pub(super) fn of(feed: &mut Feed) -> Self {
-        let oldest = match feed.peek() {
-            Ok(Some(Peek::Sequenced(stamp))) => Some(stamp),
-            _ => None,
-        };
+    pub(super) fn of(feed: &Feed) -> Self {
+        let known = feed.front().map(|(front, _)| front.stamp);
+        let oldest = known.or_else(|| stamp_at_front(feed.buffer.bytes()));
         Self { bytes: feed.buffer.len() as u64, oldest }
     }
 }
 
 impl Intake {
     /// What waits in the lanes of a segment.
-    pub(crate) fn waiting_in_lanes(&mut self, index: SegmentIndex) -> Waiting {
-        Segments::waiting(&mut self.segments, index)
+    pub(crate) fn waiting_in_lanes(&self, index: SegmentIndex) -> Waiting {
+        Segments::waiting(&self.segments, index)
     }
 
     /// What waits of each worker that comes over a socket, by its queue.
-    pub(crate) fn waiting_on_sockets(&mut self) -> Vec<(usize, Waiting)> {
+    pub(crate) fn waiting_on_sockets(&self) -> Vec<(usize, Waiting)> {
         let mut found = Vec::new();
-        for connection in self.connections.iter_mut().flatten() {
+        for connection in self.connections.iter().flatten() {
             let Role::Worker(link) = &connection.role else { continue };
             let queue = link.queue;
             found.push((queue, connection.waiting()));
         }
-        let guest = |guest: &mut Guest| (guest.link.queue, Waiting::of(&mut guest.feed));
-        found.extend(self.inlet.guests_mut().map(guest));
+        let guest = |guest: &Guest| (guest.link.queue, Waiting::of(&guest.feed));
+        found.extend(self.inlet.guests().map(guest));
         found
     }
 }
 
 impl Connection {
-    fn waiting(&mut self) -> Waiting {
-        let mut waiting = Waiting::of(&mut self.feed);
+    fn waiting(&self) -> Waiting {
+        let mut waiting = Waiting::of(&self.feed);
         waiting.bytes += unread(self.as_fd());
         waiting
     }

@@ -83,12 +83,17 @@ impl<P: Place> Reader<P> {
         len
     }
 
-    /// Copies the first of the waiting bytes into `out` and leaves them where they are; returns how
-    /// many there were.
-    pub fn peek(&self, out: &mut [u8]) -> usize {
-        let len = usize::try_from(self.waiting()).unwrap_or(usize::MAX).min(out.len());
+    /// Copies the first of the bytes that are published and not taken into `out`, and changes nothing:
+    /// the next [`look`](Self::look) finds them as news. Returns how many are there, and how many
+    /// were copied; a head that can't be true counts as none.
+    pub fn peek(&self, out: &mut [u8]) -> (u64, usize) {
+        // Acquire: as in `look`.
+        let head = self.place.head().load(Ordering::Acquire);
+        let there = head.checked_sub(self.taken).filter(|there| *there <= self.place.capacity());
+        let there = there.unwrap_or(0);
+        let len = usize::try_from(there).unwrap_or(usize::MAX).min(out.len());
         self.place.copy_out(self.taken, &mut out[..len]);
-        len
+        (there, len)
     }
 
     /// Lets the writer have the room of everything before the counter value `to` again.

@@ -392,18 +392,17 @@ impl Segments {
         !self.watched.is_empty()
     }
 
-    /// What waits in the lanes of a segment: in their memory, and taken out of it.
-    pub(in crate::intake) fn waiting(&mut self, index: SegmentIndex) -> Waiting {
+    /// What waits in the lanes of a segment: in their memory, and taken out of it. It changes nothing:
+    /// what is seen of a lane outside of a round has another time than the round takes it for, and
+    /// an effect could come to stand before its cause.
+    pub(in crate::intake) fn waiting(&self, index: SegmentIndex) -> Waiting {
         let Some(Some(segment)) = self.list.get(index) else { return Waiting::default() };
         let mut sum = Waiting::default();
         for lane in &segment.lanes {
-            let Some(lane) = self.lanes.get_mut(*lane).and_then(Option::as_mut) else { continue };
-            let mut waiting = Waiting::of(&mut lane.feed);
+            let Some(lane) = self.lanes.get(*lane).and_then(Option::as_ref) else { continue };
+            let mut waiting = Waiting::of(&lane.feed);
             let mut front = [0; FRONT];
-            let looked = within(&segment.foreign.range(), || {
-                // A head that can't be true is told where the lane is read.
-                lane.reader.look().map_or((0, 0), |there| (there, lane.reader.peek(&mut front)))
-            });
+            let looked = within(&segment.foreign.range(), || lane.reader.peek(&mut front));
             let (there, seen) = looked.unwrap_or_default();
             waiting.oldest = waiting.oldest.or_else(|| stamp_at_front(&front[..seen]));
             waiting.bytes += there;
