@@ -14,10 +14,12 @@ use crate::fixture;
 /// A user that nobody is.
 const STRANGER: u32 = 54_323;
 
-/// A copy that everybody may run.
+/// A copy that everybody may run. Another process makes it: a descriptor of ours to write to it could be
+/// inherited by whatever another test starts meanwhile, and nobody can run a file that is written to.
 fn copy(fixture: &Fixture, program: &str, name: &str) -> PathBuf {
     let copy = fixture.path().join(name);
-    fs::copy(program, &copy).expect("a copy");
+    let copied = Command::new("cp").arg(program).arg(&copy).status();
+    assert!(copied.is_ok_and(|status| status.success()), "{program} can't be copied");
     copy
 }
 
