@@ -7,7 +7,7 @@ use fleetlog_protocol::frame::{self, Kind};
 use fleetlog_protocol::message::Attach;
 use fleetlog_protocol::segment;
 use fleetlog_tests::raw::{self, Raw};
-use fleetlog_tests::{Fixture, ListenerUnderTest, Steady, binaries, judge, wait};
+use fleetlog_tests::{Fixture, ListenerUnderTest, Random, Steady, binaries, judge, wait};
 
 fn offences(listener: &ListenerUnderTest) -> u64 {
     let status = listener.status().expect("a status");
@@ -19,8 +19,10 @@ fn beside_enemies(how: &str, enemies: usize) {
     let fixture = Fixture::new(binaries!()).over("lanes");
     let listener = fixture.listener().start();
     let fleet = Steady::start(&fixture, 2, 2, &[]);
+    let mut random = Random::seeded();
     for _ in 0..enemies {
-        fixture.workload(["scribble", "--how", how]).succeed();
+        let seed = random.seed().to_string();
+        fixture.workload(["scribble", "--how", how, "--seed", &seed]).succeed();
     }
     assert!(listener.status().is_some(), "the listener died of {how}: {}", fixture.report());
     let offences = offences(&listener);

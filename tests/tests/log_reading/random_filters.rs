@@ -31,11 +31,11 @@ struct Record {
 
 impl Record {
     fn random(random: &mut Random, number: u64, time: u64) -> Self {
-        let mut of = |words: &[&'static str]| words[below(random, words.len())];
+        let mut of = |words: &[&'static str]| words[random.index(words.len())];
         let (worker, target) = (of(&WORKERS), of(&TARGETS));
         let message = [of(&WORDS), of(&WORDS)].join(" ");
-        let level = below(random, LEVELS.len());
-        let pid = [7, 18, 4711][below(random, 3)];
+        let level = random.index(LEVELS.len());
+        let pid = [7, 18, 4711][random.index(3)];
         Self { time, level, worker, pid, target, message, number }
     }
 
@@ -71,10 +71,6 @@ impl Record {
     }
 }
 
-fn below(random: &mut Random, limit: usize) -> usize {
-    usize::try_from(random.below(limit as u64)).expect("small")
-}
-
 fn stamp(time: u64) -> String {
     let (seconds, micros) = (BEGIN + time / 1_000_000, time % 1_000_000);
     let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
@@ -106,7 +102,7 @@ impl Question {
             if random.below(2) == 0 { word.to_lowercase() } else { word.to_owned() }
         };
         if level {
-            let (one, other) = (below(random, 5), below(random, 5));
+            let (one, other) = (random.index(5), random.index(5));
             if random.below(2) == 0 {
                 ask("-p", &word(one, random));
                 question.levels = Some((0, one));
@@ -119,7 +115,7 @@ impl Question {
             for _ in 0..1 + random.below(2) {
                 let asked =
                     ["worker*", "w*1", "web", "?", "web.x*", "7", "18", "worker ?[7]", "*[18]"];
-                let asked = asked[below(random, asked.len())];
+                let asked = asked[random.index(asked.len())];
                 ask("-w", asked);
                 question.workers.push(asked.to_owned());
             }
@@ -127,7 +123,7 @@ impl Question {
         if target {
             for _ in 0..1 + random.below(2) {
                 let asked = ["app", "app::job", "app::", "db", "x", "apple", ""];
-                let asked = asked[below(random, asked.len())];
+                let asked = asked[random.index(asked.len())];
                 ask("-t", asked);
                 question.targets.push(asked.to_owned());
             }
@@ -135,7 +131,7 @@ impl Question {
         if grep {
             let asked =
                 ["done", "Done", "DONE", "refused", "id=7", "ünï", "number=1", "web", "seq"];
-            let asked = asked[below(random, asked.len())];
+            let asked = asked[random.index(asked.len())];
             ask("-g", asked);
             let is_exact = asked.chars().any(char::is_uppercase);
             question.grep = Some((asked.to_owned(), is_exact));
@@ -221,7 +217,7 @@ fn write(log: &Path, lines: &[String], random: &mut Random) {
     for (lines, hour) in [(&lines[..first], 12), (&lines[first..second], 13)] {
         let path = log.with_file_name(format!("apps.2026-11-22T{hour}-00-00Z.log"));
         fs::write(&path, join(lines)).expect("an old file");
-        pack(&path, packed[below(random, 3)]);
+        pack(&path, packed[random.index(3)]);
     }
     fs::write(log, join(&lines[second..])).expect("a log");
 }

@@ -2,6 +2,8 @@
 
 use super::*;
 
+use fleetlog_tests::Random;
+
 /// The megabytes that the loud job prints; `FLEETLOG_JOB_MB` asks for more.
 fn megabytes() -> usize {
     std::env::var("FLEETLOG_JOB_MB").map_or(10, |text| text.parse().expect("a number"))
@@ -56,11 +58,10 @@ fn a_last_line_without_a_newline_is_a_record_on_both_streams() {
 #[test]
 fn bytes_that_are_no_text_become_records_that_are() {
     let fixture = fixture();
-    run(
-        &fixture,
-        "printf 'not \\377 UTF-8\\r\\nNUL \\000 ESC \\033[2J\\n'; head -c 100000 /dev/urandom",
-    )
-    .succeed();
+    let noise = fixture.path().join("noise");
+    fs::write(&noise, Random::seeded().bytes(100_000)).expect("a file");
+    let known = "printf 'not \\377 UTF-8\\r\\nNUL \\000 ESC \\033[2J\\n'";
+    run(&fixture, &format!("{known}; cat {}", noise.display())).succeed();
     let lines = judge::lines(&fixture.log());
     demand_no_notice(&lines);
     let stdout = printed(&lines, "stdout");

@@ -32,7 +32,7 @@ const SCRIBBLES: u64 = 400;
 
 pub(crate) fn run(arguments: &mut Arguments) {
     let how = arguments.take("how", "bytes".to_owned());
-    let mut random = Random::seeded();
+    let mut random = Random::of(arguments.take("seed", 0_u64));
     let run_dir = run_dir();
     let lanes = Lanes::create(LanesConfig {
         run_dir: run_dir.clone(),
@@ -58,21 +58,24 @@ pub(crate) fn run(arguments: &mut Arguments) {
         // Anywhere: words, table and records.
         "bytes" => {
             for _ in 0..SCRIBBLES {
-                scribble(&file, random.below(length), random.below(64), &mut random);
+                let (at, size) = (random.below(length), random.index(64));
+                scribble(&file, at, size, &mut random);
                 lanes.ring();
             }
         }
         // The words alone, where a byte does the most harm.
         "words" => {
             for _ in 0..SCRIBBLES {
-                scribble(&file, 128 + random.below(4096 + 3 * 384), 8, &mut random);
+                let at = 128 + random.below(4096 + 3 * 384);
+                scribble(&file, at, 8, &mut random);
                 lanes.ring();
             }
         }
         // Frames of hostile lengths behind an honest head.
         "lengths" => {
             for round in 0..SCRIBBLES {
-                scribble(&file, FIRST_LANE + random.below(1024), 8, &mut random);
+                let at = FIRST_LANE + random.below(1024);
+                scribble(&file, at, 8, &mut random);
                 file.write_all_at(&(1 + 977 * round).to_le_bytes(), FIRST_WORDS).expect("a head");
                 lanes.ring();
             }
@@ -108,7 +111,6 @@ fn own_file(run_dir: &std::path::Path) -> File {
     OpenOptions::new().read(true).write(true).open(path).expect("the segment")
 }
 
-fn scribble(file: &File, at: u64, length: u64, random: &mut Random) {
-    let bytes: Vec<u8> = (0..length).map(|_| random.below(256).to_le_bytes()[0]).collect();
-    file.write_all_at(&bytes, at).expect("a scribble");
+fn scribble(file: &File, at: u64, length: usize, random: &mut Random) {
+    file.write_all_at(&random.bytes(length), at).expect("a scribble");
 }
