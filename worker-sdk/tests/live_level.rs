@@ -298,12 +298,17 @@ fn silent_children_and_their_children_follow_a_change() {
             };
             let arrived = stage::comes_true(|| LevelFilter::current() == LevelFilter::DEBUG);
             debug_from_app();
-            let mut good = arrived && seen.count("app") == 1 && threads("fleetlog-level") == 1;
-            if let Some(grandchild) = grandchild {
-                good &= waitpid(grandchild, None) == Ok(WaitStatus::Exited(grandchild, 0));
-            }
+            let logged = seen.count("app") == 1;
+            // A grandchild may inherit the change, and look before its thread has its name.
+            let watched = stage::comes_true(|| threads("fleetlog-level") == 1);
+            let followed = grandchild.is_none_or(|grandchild| {
+                waitpid(grandchild, None) == Ok(WaitStatus::Exited(grandchild, 0))
+            });
+            // The code says what did not hold.
+            let held = [arrived, logged, watched, followed];
+            let code = held.into_iter().position(|held| !held).map_or(0, |at| 1 << at);
             // SAFETY: the process ends here.
-            unsafe { nix::libc::_exit(i32::from(!good)) }
+            unsafe { nix::libc::_exit(code) }
         };
         // They are there, or not yet: both is well.
         set(&[("app=debug", None)]);
