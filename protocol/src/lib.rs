@@ -17,6 +17,7 @@
 pub mod callsite;
 pub mod client;
 mod decode;
+mod descriptor;
 pub mod directives;
 pub mod frame;
 pub mod lane;

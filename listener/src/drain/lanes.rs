@@ -260,17 +260,21 @@ impl Drain {
         // Whoever could not ring is in the folder all the same.
         self.scan_at = Some(Instant::now());
         // And so may workers be gone whose connections ended with an earlier listener.
-        self.orphan_check = Instant::now();
         let deadline = Instant::now() + DYING;
         loop {
-            let dying = self.intake.segments.doubt_all();
+            self.orphan_check = Instant::now();
+            let dying = self.intake.segments.doubt_all() + self.queues.hung_up();
             self.look_at_lanes();
             let drained = self.drain(cutoff);
             self.note_trouble(drained)?;
             if self.buries && self.trouble.is_none() {
                 continue;
             }
-            let expected = if self.is_alone { self.intake.segments.len() } else { dying };
+            let expected = if self.is_alone {
+                self.intake.segments.len().max(self.queues.hung_up())
+            } else {
+                dying
+            };
             if expected == 0 || self.trouble.is_some() || Instant::now() >= deadline {
                 return Ok(());
             }

@@ -55,6 +55,10 @@ use trouble::{Trouble, report_recovery};
 /// How often disconnected queues are asked whether their process still lives.
 const ORPHAN_CHECK: Duration = Duration::from_secs(30);
 
+/// The same, right after one hung up: a process that ends closes its descriptors a moment before
+/// it is gone.
+const ORPHAN_CHECK_FIRST: Duration = Duration::from_millis(1);
+
 /// How long a listener that ends waits for a command to take its receipt.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -148,6 +152,7 @@ pub(crate) struct Drain {
     /// worker: what was logged since then may be an effect whose cause was not received.
     collected: Stamp,
     orphan_check: Instant,
+    orphan_pause: Duration,
     started: Instant,
     worker_seen: bool,
     /// Every process that it was spawned for is gone.
@@ -204,6 +209,7 @@ impl Drain {
             trouble: None,
             collected: 0,
             orphan_check: Instant::now(),
+            orphan_pause: ORPHAN_CHECK,
             started: Instant::now(),
             worker_seen: false,
             is_alone: false,
@@ -480,6 +486,11 @@ impl Drain {
                 if self.unlink(queue, token) {
                     if left {
                         self.queues.end(queue);
+                    } else if self.queues.may_come_back(queue) {
+                        // A host closes descriptors that it does not know, and its worker comes
+                        // back with everything that was not acknowledged: only who knows the
+                        // queue can tell what of it is written. Or it is about to die.
+                        self.expect_death();
                     } else {
                         self.bury(queue);
                     }
@@ -511,6 +522,12 @@ impl Drain {
         self.queues.end(index);
     }
 
+    /// Somebody hung up and lives: it is looked for soon, and then less and less often.
+    fn expect_death(&mut self) {
+        self.orphan_pause = ORPHAN_CHECK_FIRST;
+        self.orphan_check = self.orphan_check.min(Instant::now() + self.orphan_pause);
+    }
+
     fn look_for_orphans(&mut self) -> Result<(), SinkError> {
         if Instant::now() < self.orphan_check {
             return Ok(());
@@ -519,7 +536,8 @@ impl Drain {
             self.prepare_notice(index)?;
             self.bury(index);
         }
-        self.orphan_check = Instant::now() + ORPHAN_CHECK;
+        self.orphan_check = Instant::now() + self.orphan_pause;
+        self.orphan_pause = (2 * self.orphan_pause).min(ORPHAN_CHECK);
         Ok(())
     }
 
@@ -582,6 +600,7 @@ impl Drain {
             && self.trouble.is_none()
             && self.active.is_empty()
             && self.queues.iter().all(|queue| queue.links == 0 || queue.has_hung_up())
+            && self.queues.hung_up() == 0
             && self.intake.segments.len() == 0
             && self.intake.foreign() == 0
             && !self.intake.inlet.is_active()

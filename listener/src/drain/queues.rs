@@ -486,6 +486,15 @@ impl Queues {
         waiting <= CONNECTIONS_PER_UID_MAX && self.get(index).is_some_and(Queue::process_lives)
     }
 
+    /// Workers that have spoken to this listener and hung up without taking leave: they die, or
+    /// they come back.
+    pub(crate) fn hung_up(&self) -> usize {
+        let has_hung_up = |queue: &&Queue| {
+            queue.links == 0 && queue.seen && !queue.ends && !queue.is_lane() && queue.pid != 0
+        };
+        self.iter().filter(has_hung_up).filter(|queue| queue.foreign().is_none()).count()
+    }
+
     /// Queues without a connection whose process is gone.
     pub(crate) fn orphans(&self) -> Vec<QueueIndex> {
         let orphaned = |queue: &Queue| {

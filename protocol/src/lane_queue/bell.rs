@@ -47,21 +47,20 @@ impl Bell {
         }
     }
 
-    /// Wakes the listener. Never waits. Returns whether one lives.
-    pub(super) fn ring(&mut self) -> bool {
+    /// Wakes the listener. Never waits. Returns whether one lives. `on_connect` is called where a
+    /// new connection was tried: what closed the old one may have closed more.
+    pub(super) fn ring(&mut self, on_connect: impl FnOnce()) -> bool {
         if self.link.is_some() && self.try_ring() {
             return true;
         }
         // A listener that comes back knows the segment from its scan, or hears of it now: either
         // way the greeting is as good as a ring.
-        self.connect()
+        let is_connected = self.connect();
+        on_connect();
+        is_connected
     }
 
     fn try_ring(&mut self) -> bool {
-        if self.link.as_ref().is_some_and(|link| !link.is_own()) {
-            self.hang_up();
-            return false;
-        }
         self.hear();
         let Some(link) = &self.link else { return false };
         let mut ring = Vec::with_capacity(frame::HEADER_LEN);
@@ -106,9 +105,7 @@ impl Bell {
     }
 
     fn hang_up(&mut self) {
-        if let Some(link) = self.link.take() {
-            link.let_go();
-        }
+        self.link = None;
     }
 
     /// Hears whether the listener refused, or is gone.

@@ -151,7 +151,7 @@ impl Lanes {
     /// Any [`SegmentError`]: the process must log another way.
     pub fn create(config: LanesConfig) -> Result<Self, SegmentError> {
         let segment = Segment::create(&config.run_dir, &config.name)?;
-        config.file_number.set(segment.descriptor());
+        segment.tell(config.file_number);
         let bell = Bell::new(&config, &segment);
         let name = Mutex::new(bounded_name(&config.name).to_owned());
         Ok(Self {
@@ -300,7 +300,8 @@ impl Lanes {
     /// Wakes the listener, if one lives. Returns whether one does.
     pub fn ring(&self) -> bool {
         let mut bell = lock(&self.bell);
-        let is_alive = bell.ring();
+        let is_alive =
+            bell.ring(|| self.segment.renew_lock(&self.config.run_dir, self.config.file_number));
         if bell.refused().is_some() {
             self.is_refused.store(true, Ordering::Relaxed);
         }

@@ -3,15 +3,18 @@
 use std::fmt;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
+use nix::unistd::ftruncate;
 
 use super::{LANES, SegmentError, system};
+use crate::descriptor::Kept;
 use crate::run_dir;
 
 /// Names that one process may find taken before it gives up: by segments of earlier processes
@@ -61,7 +64,7 @@ impl FromStr for FileName {
 }
 
 /// Makes, locks and names a file of this process.
-pub(super) fn create(run_dir: &Path) -> Result<(File, PathBuf, FileName), SegmentError> {
+pub(super) fn create(run_dir: &Path) -> Result<(Kept, PathBuf, FileName), SegmentError> {
     let folder = prepare_folder(run_dir)?;
     let pid = std::process::id();
     let start_time = start_time(pid).unwrap_or(0);
@@ -102,27 +105,44 @@ fn make_folder(path: &Path) -> Result<(), SegmentError> {
     }
 }
 
-fn create_locked(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new()
+fn create_locked(path: &Path) -> io::Result<Kept> {
+    let opened = OpenOptions::new()
         .read(true)
         .write(true)
         .create_new(true)
         .mode(0o600)
         .custom_flags(libc::O_CLOEXEC | libc::O_NOFOLLOW)
         .open(path)?;
-    lock(&file)?;
+    let file = keep_locked(opened)?;
+    // A host that has closed its standard output got its number for a moment: what it printed
+    // meanwhile is not ours.
+    ftruncate(file.get().ok_or(Errno::EBADF)?, 0)?;
     // A listener that looked between the two calls may have taken an unlocked file for a dead
     // process's, and removed it.
-    let (mine, named) = (file.metadata()?, std::fs::symlink_metadata(path));
-    if named.is_ok_and(|named| (named.dev(), named.ino()) == (mine.dev(), mine.ino())) {
-        Ok(file)
-    } else {
-        Err(io::ErrorKind::AlreadyExists.into())
+    if file.is_named(path) { Ok(file) } else { Err(io::ErrorKind::AlreadyExists.into()) }
+}
+
+/// Keeps a segment's file under its lock. The lock comes last: closing the number under which the
+/// file was opened would let go of it.
+fn keep_locked(opened: File) -> io::Result<Kept> {
+    let file = Kept::new(opened.into())?;
+    lock(file.get().ok_or(Errno::EBADF)?)?;
+    Ok(file)
+}
+
+/// Opens a segment's file again whose descriptor is lost, and with it the lock; `None` = the path
+/// does not name it any more.
+pub(super) fn reopen(path: &Path, lost: &Kept) -> Option<Kept> {
+    // Asked first: to open and close another process's file would let go of nothing of ours, but
+    // it is none of our business.
+    if !lost.is_named(path) {
+        return None;
     }
+    keep_locked(open(path).ok()?).ok().filter(|found| found.is_same(lost))
 }
 
 /// Takes the lock, which the kernel releases with the process.
-pub(super) fn lock(file: &File) -> io::Result<()> {
+pub(super) fn lock(file: impl AsFd) -> io::Result<()> {
     match fcntl(file, FcntlArg::F_SETLK(&whole_file(libc::F_WRLCK))) {
         Ok(_) => Ok(()),
         Err(Errno::EACCES | Errno::EAGAIN) => Err(io::ErrorKind::WouldBlock.into()),

@@ -29,7 +29,8 @@ pub(super) const VERSION: u32 = 1;
 
 /// The bytes that share a cache line, twice: processors fetch lines in pairs.
 const LINE: usize = 128;
-const PAGE: usize = 4096;
+/// What space is taken by.
+pub(super) const PAGE: usize = 4096;
 
 pub(super) const LANE_BYTES: usize = 16;
 pub(super) const TABLE_BYTES: usize = 24;

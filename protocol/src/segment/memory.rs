@@ -19,12 +19,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::libc;
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, munmap};
 
 use super::layout;
 use crate::lane::Place;
 use crate::limits::LANE_CAPACITY;
+
+/// The bytes of a mask of signals, as the kernel has it.
+const MASK_BYTES: usize = 8;
 
 /// A mapped segment.
 #[derive(Debug)]
@@ -60,14 +64,62 @@ impl Memory {
         self.only_in = Some(std::process::id());
     }
 
-    /// Brings pages in before they are used, so that no call pays for them. An older kernel
-    /// (before 5.14) refuses, and brings them in one by one.
-    pub(super) fn populate(&self, at: usize, len: usize) {
+    /// Takes space for pages of the file and brings them in, before anybody stores to them. It
+    /// needs no descriptor: one that was kept since the file was made may be the host's by now,
+    /// and what grew would be a file of the host's.
+    ///
+    /// # Errors
+    /// There is no room, or not all of it; then nothing may be stored there, ever: it would be
+    /// SIGBUS. What was taken until then is given back.
+    pub(super) fn populate(&self, at: usize, len: usize) -> io::Result<()> {
         debug_assert!(at + len <= layout::SEGMENT_BYTES);
         // SAFETY: the range is within the mapping.
-        let start = unsafe { self.start.as_ptr().add(at) };
-        // SAFETY: populating changes no byte; the range is mapped and backed by its file.
-        unsafe { libc::madvise(start.cast::<c_void>(), len, libc::MADV_POPULATE_WRITE) };
+        let start = unsafe { self.start.as_ptr().add(at) }.cast::<c_void>();
+        let populated = loop {
+            // SAFETY: populating changes no byte of the range, which is within the mapping.
+            match unsafe { libc::madvise(start, len, libc::MADV_POPULATE_WRITE) } {
+                0 => break Ok(()),
+                _ => match Errno::last() {
+                    Errno::EINTR | Errno::EAGAIN => {}
+                    // A kernel before 5.14, or a sandbox that does not know the advice.
+                    Errno::EINVAL => break self.populate_page_by_page(at, len),
+                    errno => break Err(errno),
+                },
+            }
+        };
+        populated.map_err(|errno| {
+            // SAFETY: nobody has stored anything in the range, nor will.
+            unsafe { libc::madvise(start, len, libc::MADV_REMOVE) };
+            // The kernel's word for a page that the file system can't give.
+            if errno == Errno::EFAULT { Errno::ENOSPC.into() } else { errno.into() }
+        })
+    }
+
+    /// As [`populate`](Self::populate), by calls with which the kernel itself stores something
+    /// into each page: where it can't, it says so and sends no signal.
+    fn populate_page_by_page(&self, at: usize, len: usize) -> Result<(), Errno> {
+        for page in (at..at + len).step_by(layout::PAGE) {
+            // SAFETY: the page is within the mapping.
+            let place = unsafe { self.start.as_ptr().add(page) };
+            // The thread's mask of signals, which is asked for and not changed, is as good as
+            // any bytes: nobody reads what stands there before it is written.
+            // SAFETY: the kernel writes the eight bytes of a mask, to a place within the mapping.
+            let failed = unsafe {
+                libc::syscall(
+                    libc::SYS_rt_sigprocmask,
+                    libc::SIG_BLOCK,
+                    ptr::null::<c_void>(),
+                    place,
+                    MASK_BYTES,
+                )
+            } != 0;
+            if failed {
+                return Err(Errno::last());
+            }
+            // SAFETY: the kernel has just stored there, and nobody else knows the place yet.
+            unsafe { place.cast::<u64>().write(0) };
+        }
+        Ok(())
     }
 
     /// The addresses of the mapping.

@@ -5,9 +5,11 @@
 //! everything is in the files. The file outlives both: that is what makes a record that was
 //! published safe from every kill.
 //!
-//! Space is allocated before it is touched, the header and the callsite table's first pages when
-//! the segment is made, a lane's when a thread claims it: a run directory without room is an
-//! error here and never a SIGBUS. Whether a worker lives is told by a record lock that the kernel
+//! The file has its whole length from the beginning, and no space. Space is taken before it is
+//! touched, the header and the callsite table's first pages when the segment is made, a lane's
+//! when a thread claims it: a run directory without room is an error here and never a SIGBUS. It is
+//! taken through the mapping: the descriptor holds the lock and is needed for nothing else, so that
+//! its loss costs no more than the lock. Whether a worker lives is told by a record lock that the kernel
 //! releases with the process, and by its start time where its pid can be seen.
 //!
 //! The layout is in `docs/segment-format.md`.
@@ -16,18 +18,18 @@ mod file;
 mod layout;
 mod memory;
 
-use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::errno::Errno;
-use nix::fcntl::posix_fallocate;
 use nix::sys::resource::{Resource, getrlimit};
+use nix::unistd::ftruncate;
 
+use crate::descriptor::{Kept, LinkNumber};
 use crate::lane::Place as _;
 use crate::limits::{CALLSITE_TABLE_MAX, LANE_CAPACITY, LANES_MAX, NAME_MAX};
 use crate::message::{DropReason, Drops, QueueId, bounded_name};
@@ -39,7 +41,7 @@ pub use memory::MappedLane;
 /// The folder of segments in the run directory.
 pub const LANES: &str = "lanes";
 
-/// How much of the callsite table is allocated at a time, in bytes.
+/// How much of the callsite table gets space at a time, in bytes.
 const TABLE_STEP: usize = 4 << 10;
 
 /// How often a lane that its reader releases meanwhile is copied anew.
@@ -76,8 +78,12 @@ fn system(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SegmentE
 #[derive(Debug)]
 pub struct Segment {
     memory: Arc<Memory>,
-    /// Holds the lock; closing any other descriptor of this file would release it.
-    file: File,
+    /// Holds the lock; closing any other descriptor of this file would release it. Under a mutex
+    /// because it is replaced where the host has closed it.
+    file: Mutex<Kept>,
+    /// The bytes that the file may have: less than a segment's where the process may make none
+    /// that are so long.
+    len: usize,
     name: FileName,
     identity: QueueId,
 }
@@ -97,12 +103,13 @@ impl Segment {
         })
     }
 
-    fn lay_out(file: File, file_name: FileName, name: &str) -> io::Result<Self> {
-        allocate(&file, 0, layout::TABLE + TABLE_STEP)?;
-        let mut memory = Memory::map(&file)?;
+    fn lay_out(file: Kept, file_name: FileName, name: &str) -> io::Result<Self> {
+        let descriptor = file.get().ok_or(Errno::EBADF)?;
+        let len = give_length(descriptor)?;
+        let mut memory = Memory::map(descriptor)?;
         memory.keep_from_children();
         let memory = Arc::new(memory);
-        memory.populate(0, layout::TABLE + TABLE_STEP);
+        populate(&memory, len, 0, layout::TABLE + TABLE_STEP)?;
         // The low byte is for the lanes' own numbers.
         let identity = QueueId(QueueId::random().0 & !0xff);
         let name = bounded_name(name).as_bytes();
@@ -116,7 +123,7 @@ impl Segment {
         memory.copy_in(layout::PID, &file_name.pid.to_le_bytes());
         memory.copy_in(layout::START_TIME, &file_name.start_time.to_le_bytes());
         memory.word(0).store(layout::MAGIC, Ordering::Release);
-        Ok(Self { memory, file, name: file_name, identity })
+        Ok(Self { memory, file: Mutex::new(file), len, name: file_name, identity })
     }
 
     /// What the segment's queues are derived from.
@@ -125,9 +132,23 @@ impl Segment {
         self.identity
     }
 
-    /// The number of the descriptor that holds the lock.
-    pub(crate) fn descriptor(&self) -> i32 {
-        self.file.as_raw_fd()
+    /// Tells a fork handler of the descriptor that holds the lock.
+    pub(crate) fn tell(&self, number: &LinkNumber) {
+        number.set(&self.file.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Takes the lock again where the host has closed the descriptor that held it. Without the
+    /// lock a listener that can't see this process's pid would take it for dead.
+    pub(crate) fn renew_lock(&self, run_dir: &Path, number: &LinkNumber) {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        if file.get().is_some() {
+            return;
+        }
+        let path = run_dir.join(LANES).join(self.name.to_string());
+        if let Some(found) = file::reopen(&path, &file) {
+            number.set(&found);
+            *file = found;
+        }
     }
 
     /// The file's name in the folder of segments.
@@ -136,7 +157,7 @@ impl Segment {
         self.name
     }
 
-    /// Allocates the first `bytes` of a lane and brings them in. Lanes are claimed in the order of their
+    /// Takes space for the first `bytes` of a lane and brings them in. Lanes are claimed in the order of their
     /// numbers the first time.
     ///
     /// # Errors
@@ -151,7 +172,8 @@ impl Segment {
         Ok(place)
     }
 
-    /// Allocates a lane's bytes up to `to`, of which it has those up to `from`, and brings them in.
+    /// Takes space for a lane's bytes up to `to`, of which it has those up to `from`, and brings them
+    /// in.
     ///
     /// # Errors
     /// As [`allocate_lane`](Self::allocate_lane).
@@ -159,9 +181,7 @@ impl Segment {
         if lane >= LANES_MAX || to > LANE_CAPACITY || from > to {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        allocate(&self.file, layout::lane(lane) + from, to - from)?;
-        self.memory.populate(layout::lane(lane) + from, to - from);
-        Ok(())
+        populate(&self.memory, self.len, layout::lane(lane) + from, to - from)
     }
 
     /// Appends a definition to the callsite table. The caller holds a lock over appends; `at` is
@@ -183,7 +203,7 @@ impl Segment {
         *allocated = (*allocated).max(TABLE_STEP);
         if end > *allocated {
             let more = end.next_multiple_of(TABLE_STEP).min(CALLSITE_TABLE_MAX);
-            allocate(&self.file, layout::TABLE + *allocated, more - *allocated)?;
+            populate(&self.memory, self.len, layout::TABLE + *allocated, more - *allocated)?;
             *allocated = more;
         }
         let length = u32::try_from(definition.len()).map_err(io::Error::other)?;
@@ -247,15 +267,23 @@ impl Segment {
     }
 }
 
-fn allocate(file: &File, at: usize, len: usize) -> io::Result<()> {
+/// Gives a new file the length of a segment, or as much of it as the process may make, and returns
+/// it. Nothing of it has space.
+fn give_length(file: BorrowedFd<'_>) -> io::Result<usize> {
     // Beyond the limit of its files' size a process gets SIGXFSZ, and dies of it.
     let (limit, _) = getrlimit(Resource::RLIMIT_FSIZE)?;
-    if (at + len) as u64 > limit {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let len = layout::SEGMENT_BYTES.min(limit - limit % layout::PAGE);
+    ftruncate(file, i64::try_from(len).map_err(io::Error::other)?)?;
+    Ok(len)
+}
+
+/// Takes space for a part of a file that is `file_len` bytes long.
+fn populate(memory: &Memory, file_len: usize, at: usize, len: usize) -> io::Result<()> {
+    if at + len > file_len {
         return Err(Errno::EFBIG.into());
     }
-    let at = i64::try_from(at).map_err(io::Error::other)?;
-    let len = i64::try_from(len).map_err(io::Error::other)?;
-    Ok(posix_fallocate(file, at, len)?)
+    if len == 0 { Ok(()) } else { memory.populate(at, len) }
 }
 
 const fn drop_word(reason: DropReason) -> usize {

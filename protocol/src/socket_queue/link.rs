@@ -3,9 +3,8 @@
 //! Every call here returns at once; waiting is the policy's business ([`super::stall`]).
 
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::path::Path;
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 use interprocess::ConnectWaitMode;
 use interprocess::local_socket::{ConnectOptions, GenericFilePath, ToFsName as _};
@@ -13,7 +12,7 @@ use interprocess::os::unix::uds_local_socket::Stream;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv, send, setsockopt, sockopt};
 
-use super::descriptor::inode_of;
+use crate::descriptor::{Kept, LinkNumber};
 use crate::frame::{self, Kind};
 use crate::limits::REFUSAL_MAX;
 use crate::message::{Ack, Welcome};
@@ -25,45 +24,9 @@ const SEND_BUFFER: usize = 1 << 20;
 /// Reads of one call, 4 KiB each: a listener that talks without end must not hold up a worker.
 const READS_MAX: usize = 16;
 
-/// A descriptor's number for the fork handler, which must close a child's copy without touching
-/// any lock; -1 = there is none.
-#[derive(Debug)]
-pub struct LinkNumber {
-    number: AtomicI32,
-    /// The inode of what the descriptor was: a program that closes descriptors that are not its
-    /// own, as daemons do, may have got the number for something else.
-    inode: AtomicU64,
-}
-
-impl LinkNumber {
-    /// Not connected.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self { number: AtomicI32::new(-1), inode: AtomicU64::new(0) }
-    }
-
-    /// Takes the number away, so that whoever gets it is the only one to close it.
-    pub fn take(&self) -> Option<i32> {
-        let number = self.number.swap(-1, Ordering::AcqRel);
-        let inode = self.inode.load(Ordering::Acquire);
-        (number >= 0 && inode_of(number) == Some(inode)).then_some(number)
-    }
-
-    pub(crate) fn set(&self, number: i32) {
-        self.inode.store(inode_of(number).unwrap_or(0), Ordering::Release);
-        self.number.store(number, Ordering::Release);
-    }
-}
-
-impl Default for LinkNumber {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 #[derive(Debug)]
 pub(crate) struct Link {
-    stream: Stream,
+    socket: Kept,
     inbox: Vec<u8>,
     number: &'static LinkNumber,
 }
@@ -90,34 +53,24 @@ impl Link {
             .wait_mode(ConnectWaitMode::Deferred)
             .nonblocking_stream(true)
             .connect_sync_as()?;
-        number.set(stream.as_fd().as_raw_fd());
         // A smaller buffer costs speed only.
         let _ = setsockopt(&stream, sockopt::SndBuf, &SEND_BUFFER);
-        Ok(Self { stream, inbox: Vec::new(), number })
+        let socket = Kept::new(stream.into())?;
+        number.set(&socket);
+        Ok(Self { socket, inbox: Vec::new(), number })
     }
 
-    /// Whether the descriptor is still this connection. A program may have closed it and got its
-    /// number for something else.
-    pub(crate) fn is_own(&self) -> bool {
-        inode_of(self.as_fd().as_raw_fd()) == Some(self.number.inode.load(Ordering::Acquire))
-    }
-
-    /// Closes the connection, but not what a program has put in its place.
-    pub(crate) fn let_go(self) {
-        if !self.is_own() {
-            std::mem::forget(self);
-        }
-    }
-
-    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
-        self.stream.as_fd()
+    /// The connection, to wait for; `None` = the host has closed it, and the next call says so.
+    pub(crate) fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.socket.get()
     }
 
     /// Sends as much as the kernel takes now; 0 = the buffer is full.
     pub(crate) fn send(&self, bytes: &[u8]) -> Result<usize, Broken> {
         loop {
             let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
-            match send(self.as_fd().as_raw_fd(), bytes, flags) {
+            let socket = self.socket.get().ok_or(Broken)?;
+            match send(socket.as_raw_fd(), bytes, flags) {
                 Ok(sent) => return Ok(sent),
                 Err(Errno::EINTR) => {}
                 Err(Errno::EAGAIN | Errno::ENOBUFS | Errno::ENOMEM) => return Ok(0),
@@ -130,7 +83,8 @@ impl Link {
     pub(crate) fn receive(&mut self, mut hear: impl FnMut(Heard)) -> Result<(), Broken> {
         let mut buffer = [0; 4096];
         for _ in 0..READS_MAX {
-            match recv(self.as_fd().as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT) {
+            let socket = self.socket.get().ok_or(Broken)?;
+            match recv(socket.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT) {
                 Ok(0) => return Err(Broken),
                 Ok(received) => {
                     self.inbox.extend_from_slice(&buffer[..received]);

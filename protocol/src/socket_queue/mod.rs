@@ -11,7 +11,6 @@
 //! connection's stamps in order.
 
 mod address_hasher;
-mod descriptor;
 mod leave;
 pub(crate) mod link;
 mod stall;
@@ -35,7 +34,7 @@ use stall::Stall;
 pub(crate) use stall::{after, wait_until};
 use window::Window;
 
-pub use link::LinkNumber;
+pub use crate::descriptor::LinkNumber;
 pub use stall::WhenFull;
 
 /// The pause after a connection that could not be made; it doubles up to the longest. The
@@ -387,7 +386,9 @@ impl SocketQueue {
             Some(link) => {
                 let mut flags = PollFlags::POLLIN;
                 flags.set(PollFlags::POLLOUT, unsent);
-                self.stall.wait(Some((link.as_fd(), flags)), Duration::MAX);
+                if let Some(socket) = link.as_fd() {
+                    self.stall.wait(Some((socket, flags)), Duration::MAX);
+                }
                 self.hear();
             }
             None => self.stall.wait(None, self.until_retry()),
@@ -478,9 +479,7 @@ impl SocketQueue {
     }
 
     fn disconnect(&mut self) {
-        if let Some(link) = self.link.take() {
-            link.let_go();
-        }
+        self.link = None;
         self.prelude.clear();
         self.prelude_sent = 0;
         self.heard_seq = 0;

@@ -6,6 +6,7 @@ use std::path::Path;
 use fleetlog_protocol::lane::Writer;
 use fleetlog_protocol::segment::{ForeignSegment, LANES, Segment, scan};
 use nix::errno::Errno;
+use nix::libc;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::resource::{Resource, setrlimit};
@@ -69,39 +70,96 @@ fn mount_tmpfs(at: &Path) -> Result<(), Errno> {
     mount(NONE, at, Some("tmpfs"), MsFlags::empty(), Some("size=1m,mode=700"))
 }
 
-#[test]
-fn a_full_tmpfs_is_an_error_and_never_a_sigbus() {
-    if let Some(place) = child::place() {
-        if let Err(error) = mount_tmpfs(&place) {
-            child::say(&place, &format!("no tmpfs can be mounted here: {error}"));
-            std::process::exit(0);
-        }
-        let run_dir = place.join("run");
-        let segment = Segment::create(&run_dir, "w").expect("a segment");
-        let mut lanes = Vec::new();
-        let error = loop {
-            match segment.allocate_lane(lanes.len(), fleetlog_protocol::limits::LANE_CAPACITY) {
-                Ok(lane) => lanes.push(lane),
-                Err(error) => break error,
-            }
-        };
-        assert_eq!(error.raw_os_error(), Some(Errno::ENOSPC as i32));
-        assert!((1..4).contains(&lanes.len()), "{} lanes in 1 MiB", lanes.len());
-        // What there is holds every byte that it should.
-        for lane in lanes {
-            let mut writer = Writer::new(lane);
-            writer.fill(&[7; 256 << 10]);
-            writer.publish();
-        }
-        fs::write(place.join("filler"), vec![0; 1 << 20]).expect_err("the tmpfs is full");
-        Segment::create(&run_dir, "w").expect_err("there is no room for another");
-        assert_eq!(scan(&run_dir).expect("a folder"), [segment.name()]);
+/// Lets a part of this process's files be all that a tmpfs has room for.
+fn fill_a_tmpfs(place: &Path) {
+    if let Err(error) = mount_tmpfs(place) {
+        child::say(place, &format!("no tmpfs can be mounted here: {error}"));
         std::process::exit(0);
     }
+    let run_dir = place.join("run");
+    let segment = Segment::create(&run_dir, "w").expect("a segment");
+    let mut lanes = Vec::new();
+    let error = loop {
+        match segment.allocate_lane(lanes.len(), fleetlog_protocol::limits::LANE_CAPACITY) {
+            Ok(lane) => lanes.push(lane),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.raw_os_error(), Some(Errno::ENOSPC as i32));
+    assert!((1..4).contains(&lanes.len()), "{} lanes in 1 MiB", lanes.len());
+    // The part of a lane for which there was room is nobody's, and is given back.
+    assert!(segment.allocate_lane(lanes.len(), 32 << 10).is_ok(), "there is room for less");
+    // What there is holds every byte that it should.
+    for lane in lanes {
+        let mut writer = Writer::new(lane);
+        writer.fill(&[7; 256 << 10]);
+        writer.publish();
+    }
+    fs::write(place.join("filler"), vec![0; 1 << 20]).expect_err("the tmpfs is full");
+    Segment::create(&run_dir, "w").expect_err("there is no room for another");
+    assert_eq!(scan(&run_dir).expect("a folder"), [segment.name()]);
+    std::process::exit(0);
+}
+
+fn other_process_fills_a_tmpfs(test: &str) {
     let place = Place::new();
-    let mut other = Other::start("room::a_full_tmpfs_is_an_error_and_never_a_sigbus", &place);
+    let mut other = Other::start(test, &place);
     assert!(other.wait().success());
     if let Ok(why) = fs::read_to_string(place.path().join("ready")) {
         eprintln!("SKIPPED: {why}");
     }
+}
+
+#[test]
+fn a_full_tmpfs_is_an_error_and_never_a_sigbus() {
+    if let Some(place) = child::place() {
+        fill_a_tmpfs(&place);
+    }
+    other_process_fills_a_tmpfs("room::a_full_tmpfs_is_an_error_and_never_a_sigbus");
+}
+
+/// Refuses this process an advice to the kernel's memory, as a kernel does that does not know it.
+fn forget_advice(advice: libc::c_int) {
+    let statement = |code: u32, k: u32| libc::sock_filter {
+        code: u16::try_from(code).expect("a code"),
+        jt: 0,
+        jf: 0,
+        k,
+    };
+    let load = |at| statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, at);
+    let unless = |value, jump| libc::sock_filter {
+        jf: jump,
+        ..statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, value)
+    };
+    let madvise = u32::try_from(libc::SYS_madvise).expect("a number");
+    let advice = u32::try_from(advice).expect("an advice");
+    let einval = libc::SECCOMP_RET_ERRNO | Errno::EINVAL as u32;
+    let mut program = [
+        // The number of the call, and the low half of its third argument.
+        load(0),
+        unless(madvise, 3),
+        load(16 + 2 * 8),
+        unless(advice, 1),
+        statement(libc::BPF_RET | libc::BPF_K, einval),
+        statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog { len: 6, filter: program.as_mut_ptr() };
+    // SAFETY: the call takes plain numbers.
+    unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+    // SAFETY: the program and its statements outlive the call.
+    let failed =
+        unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) }
+            != 0;
+    assert!(!failed, "no filter of calls: {}", Errno::last());
+}
+
+#[test]
+fn a_kernel_without_the_advice_takes_space_page_by_page_and_says_as_well_that_there_is_none() {
+    if let Some(place) = child::place() {
+        forget_advice(libc::MADV_POPULATE_WRITE);
+        fill_a_tmpfs(&place);
+    }
+    other_process_fills_a_tmpfs(
+        "room::a_kernel_without_the_advice_takes_space_page_by_page_and_says_as_well_that_there_is_none",
+    );
 }

@@ -9,6 +9,7 @@ mod closures;
 mod ends;
 mod exec;
 mod forkstorm;
+mod host;
 mod hostile;
 mod level;
 mod listener_chain;
@@ -37,6 +38,7 @@ fn main() {
         "ends" => ends::run(&ends::Ends::from(&mut arguments)),
         "exec" => exec::run(&mut arguments),
         "forkstorm" => forkstorm::run(&forkstorm::ForkStorm::from(&mut arguments)),
+        "host" => host::run(&host::Host::from(&mut arguments)),
         "hostile" => hostile::run(&mut arguments),
         "level" => level::run(&level::Level::from(&mut arguments)),
         "lone" => lone::run(&lone::Lone::from(&mut arguments)),

@@ -24,6 +24,9 @@ const FIRST_WORDS: u64 = 4096;
 static LINK: LinkNumber = LinkNumber::new();
 static FILE: LinkNumber = LinkNumber::new();
 
+/// What of the first lane has space, so that it was ever stored to.
+const FIRST_SPACE: u64 = 16 << 10;
+
 /// The honest records before.
 const HONEST: u64 = 50;
 
@@ -53,7 +56,7 @@ pub(crate) fn run(arguments: &mut Arguments) {
         log(&lanes);
     }
     let file = own_file(&run_dir);
-    let length = file.metadata().expect("a length").len();
+    let length = FIRST_LANE + FIRST_SPACE;
     match how.as_str() {
         // Anywhere: words, table and records.
         "bytes" => {

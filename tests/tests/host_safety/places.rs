@@ -1,0 +1,1 @@
+//! Where a host goes: folders, roots, users.
