@@ -30,6 +30,7 @@ pub mod record;
 pub mod run_dir;
 pub mod segment;
 pub mod socket_queue;
+mod stall;
 pub mod stamp;
 
 pub use decode::DecodeError;

@@ -15,9 +15,10 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use fleetlog_protocol::Level;
 use fleetlog_protocol::limits::{LANES_MAX, NAME_MAX};
 use fleetlog_protocol::message::{DropReason, Drops};
-use worker::{Said, Worker, check_unbroken, log, texts};
+use worker::{Said, Worker, check_unbroken, log, log_shared, texts};
 
 #[test]
 fn records_arrive_numbered_in_order_behind_the_name() {
@@ -130,11 +131,8 @@ fn the_shared_lane_keeps_numbers_and_stamps_in_order_under_contention() {
                     start.wait();
                     for number in 0..EACH {
                         let text = format!("{thread} {number}");
-                        let logged = worker
-                            .lanes
-                            .shared(|queue| log(&worker.lanes, queue, &text))
-                            .expect("a shared lane");
-                        logged.expect("the reader makes room");
+                        log_shared(&worker.lanes, Level::Info, &text)
+                            .expect("the reader makes room");
                     }
                 })
             })
@@ -182,7 +180,7 @@ fn a_goodbye_reports_what_is_due_and_notes_the_leave() {
     queue.count_lost(&worker.lanes, DropReason::Reentrant, 2);
     worker.lanes.release(queue);
     worker.lanes.share().expect("room");
-    worker.lanes.shared(|queue| queue.count_lost(&worker.lanes, DropReason::Reentrant, 3));
+    worker.lanes.count_lost_shared(DropReason::Reentrant, 3);
     assert!(!worker.foreign().has_left());
     worker.lanes.goodbye();
     assert!(worker.foreign().has_left());

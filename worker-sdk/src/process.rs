@@ -180,15 +180,14 @@ impl Road {
                 }
             }
             Self::Shared(lanes) => {
-                let taken = lanes.shared(|queue| queue.record(lanes, record, urgent, callsite));
-                if let Some(Err(NotTaken::NoSpace(error))) = taken {
+                if let Err(NotTaken::NoSpace(error)) = lanes.record_shared(record, urgent, callsite)
+                {
                     self.send_without_room(worker, &error, record, urgent, callsite);
                 }
             }
             Self::Socket(queue) => {
-                let mut queue = lock(queue);
-                let _ = queue.record(record, urgent, callsite);
-                if let Some(why) = queue.refused() {
+                let _ = SocketQueue::record_shared(queue, record, urgent, callsite);
+                if let Some(why) = lock(queue).refused() {
                     say::refusal(why);
                 }
             }
@@ -216,9 +215,7 @@ impl Road {
     pub(crate) fn count_lost(&mut self, reason: DropReason, count: u64) {
         match self {
             Self::Lane(lanes, queue) => queue.count_lost(lanes, reason, count),
-            Self::Shared(lanes) => {
-                let _ = lanes.shared(|queue| queue.count_lost(lanes, reason, count));
-            }
+            Self::Shared(lanes) => lanes.count_lost_shared(reason, count),
             Self::Socket(queue) => lock(queue).count_lost(reason, count),
         }
     }

@@ -8,7 +8,6 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, TryLockError};
 use std::time::{Duration, Instant};
 
 use fleetlog_protocol::lane_queue::Lanes;
@@ -189,7 +188,7 @@ impl Worker {
             lanes.goodbye();
         }
         if let Some(queue) = process.existing_socket() {
-            take_leave(queue);
+            SocketQueue::goodbye_shared(queue, EXIT_PATIENCE);
         }
     }
 
@@ -236,19 +235,6 @@ impl<'a> LanesBehind<'a> {
 
     fn records(&self) -> u64 {
         self.heads.iter().map(|(lane, head)| self.lanes.unwritten(*lane, *head)).sum()
-    }
-}
-
-fn take_leave(queue: &Mutex<SocketQueue>) {
-    let deadline = Instant::now() + EXIT_PATIENCE;
-    loop {
-        match queue.try_lock() {
-            Ok(mut queue) => return queue.goodbye(),
-            Err(TryLockError::Poisoned(queue)) => return queue.into_inner().goodbye(),
-            // The holder may be a thread that an exiting process has ended already.
-            Err(TryLockError::WouldBlock) if Instant::now() >= deadline => return,
-            Err(TryLockError::WouldBlock) => pause(GLANCE),
-        }
     }
 }
 

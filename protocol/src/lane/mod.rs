@@ -31,7 +31,7 @@ use std::time::Duration;
 
 pub use reader::{Corrupt, Reader};
 pub use word::Word;
-pub use writer::{Published, Writer};
+pub use writer::{Published, Writer, wait_for_release};
 
 /// Where a lane's words and bytes are.
 ///

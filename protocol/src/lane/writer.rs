@@ -131,16 +131,23 @@ impl<P: Place> Writer<P> {
 
     /// Sleeps until the reader releases something, at most so long. May wake early.
     pub fn wait(&mut self, at_most: Duration) {
-        let before = self.seen_tail;
-        // Sync point W: `waiting` before the look at the tail. The other way round the reader
-        // could release in between, see nobody waiting, and let this side sleep on an empty lane.
-        self.place.waiting().publish(1);
-        let tail = self.place.tail().observe();
-        self.accept_tail(tail);
-        if self.seen_tail == before {
-            self.place.park(at_most);
-        }
-        // Relaxed: a wake-up too many costs the reader one system call and nobody a record.
-        self.place.waiting().store(0, Ordering::Relaxed);
+        wait_for_release(&self.place, self.seen_tail, at_most);
+        self.look();
     }
+}
+
+/// Sleeps until the reader releases something beyond the tail `seen`, at most so long. May wake
+/// early. Several threads may wait for the same lane, each with the tail that it saw.
+pub fn wait_for_release<P: Place>(place: &P, seen: u64, at_most: Duration) {
+    // Sync point W: `waiting` before the look at the tail. The other way round the reader could
+    // release in between, see nobody waiting, and let this side sleep on an empty lane.
+    place.waiting().publish(1);
+    let tail = place.tail().observe();
+    // Relaxed: the head is this side's own word. A tail beyond it is a scribble, and no release.
+    let is_release = tail > seen && tail <= place.head().load(Ordering::Relaxed);
+    if !is_release {
+        place.park(at_most);
+    }
+    // The word stays: others may wait still. The reader clears it with its next release, which
+    // costs it one system call too many where nobody waits.
 }

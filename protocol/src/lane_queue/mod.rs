@@ -8,7 +8,6 @@
 
 mod bell;
 mod callsites;
-mod outage;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,16 +16,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::frame::{self, Kind};
-use crate::lane::Writer;
+use crate::lane::{Writer, wait_for_release};
 use crate::limits::{LANE_CAPACITY, LANE_RECORD_MAX, LANES_MAX, RESERVED_SHARE};
 use crate::message::{DropReason, Drops, Gap, Name, bounded_name};
 use crate::record::{self, RecordEncoder};
 use crate::segment::{MappedLane, Segment, SegmentError};
 use crate::socket_queue::{CallsiteOf, LinkNumber, WhenFull};
+use crate::stall::{Access, Own, Stall};
 use crate::stamp;
 use bell::Bell;
 use callsites::Callsites;
-use outage::Outage;
 
 /// What ordinary records may fill of a lane; the rest is for WARN and ERROR.
 const OPEN: u64 = (LANE_CAPACITY - LANE_CAPACITY / RESERVED_SHARE) as u64;
@@ -94,7 +93,7 @@ pub struct Lanes {
     bell: Mutex<Bell>,
     /// Whether the bell heard a refusal, for those who can't take its lock each time.
     is_refused: AtomicBool,
-    outage: Outage,
+    stall: Stall,
     name: Mutex<String>,
     /// Counts the names; a lane whose count is older tells the new one before its next record.
     names: AtomicU64,
@@ -131,6 +130,16 @@ pub struct LaneQueue {
     space: usize,
 }
 
+/// Why a lane takes no record now.
+enum Refusal {
+    /// There is no room. The lane, and the tail that was seen: a later one means that room was made.
+    NoRoom(MappedLane, u64),
+    /// There never will be.
+    NeverFits,
+    /// The run directory has no room for more of the lane.
+    NoSpace(io::Error),
+}
+
 /// A record was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum NotTaken {
@@ -159,7 +168,7 @@ impl Lanes {
             callsites: Callsites::new(),
             bell: Mutex::new(bell),
             is_refused: AtomicBool::new(false),
-            outage: Outage::new(config.when_full),
+            stall: Stall::new(config.when_full),
             name,
             names: AtomicU64::new(1),
             idle: Mutex::default(),
@@ -214,10 +223,85 @@ impl Lanes {
         lock(&self.idle).queues.push(queue);
     }
 
-    /// Lets the calling thread use the lane that all threads [share](Self::share); `None` = there is
-    /// none yet.
-    pub fn shared<T>(&self, use_it: impl FnOnce(&mut LaneQueue) -> T) -> Option<T> {
-        lock(&self.shared).as_mut().map(use_it)
+    /// As [`LaneQueue::record`], into the lane that all threads [share](Self::share). Its lock is
+    /// held by nobody that waits.
+    ///
+    /// # Errors
+    /// [`NotTaken`], also where there is no such lane.
+    pub fn record_shared(
+        &self,
+        record: &mut Vec<u8>,
+        urgent: bool,
+        callsite: CallsiteOf<'_>,
+    ) -> Result<(), NotTaken> {
+        let number = self.number(record, callsite);
+        let mut shared = Shared(self);
+        match shared.with(|queue| queue.put(self, record, number, urgent)) {
+            Some(Ok(())) => Ok(()),
+            Some(Err(refusal)) => self.insist(shared, refusal, record, number, urgent),
+            None => Err(io::Error::from(io::ErrorKind::NotFound).into()),
+        }
+    }
+
+    /// As [`LaneQueue::count_lost`], for the lane that all threads [share](Self::share).
+    pub fn count_lost_shared(&self, reason: DropReason, count: u64) {
+        let counted = Shared(self).with(|queue| queue.count_lost(self, reason, count));
+        if counted.is_none() {
+            self.count_lost(reason, count);
+        }
+    }
+
+    /// The number of a record's callsite; 0 = the definition is in the record.
+    #[inline]
+    fn number(&self, record: &mut Vec<u8>, callsite: CallsiteOf<'_>) -> u32 {
+        let number = self.callsites.number(&self.segment, callsite);
+        if number == 0
+            && let CallsiteOf::Static(_, define) = callsite
+        {
+            carry_definition(record, define);
+        }
+        number
+    }
+
+    /// Tries again until a record is in its lane, as long as policy and budget allow.
+    #[cold]
+    fn insist(
+        &self,
+        mut lane: impl Access<LaneQueue>,
+        mut refusal: Refusal,
+        record: &[u8],
+        number: u32,
+        urgent: bool,
+    ) -> Result<(), NotTaken> {
+        let call = self.stall.call();
+        let mut is_alive = None;
+        let reason = loop {
+            let (place, seen) = match refusal {
+                Refusal::NoRoom(place, seen) => (place, seen),
+                Refusal::NeverFits => break DropReason::Full,
+                Refusal::NoSpace(error) => return Err(error.into()),
+            };
+            if is_alive.is_none() && !self.stall.is_spent() {
+                is_alive = Some(self.ring());
+            }
+            let Some(wait) = call.wait(SLICE) else {
+                break if is_alive.unwrap_or_else(|| lock(&self.bell).is_connected()) {
+                    DropReason::Full
+                } else {
+                    DropReason::NoListener
+                };
+            };
+            wait_for_release(&place, seen, wait.length());
+            drop(wait);
+            match lane.with(|queue| queue.put(self, record, number, urgent)) {
+                Some(Ok(())) => return Ok(()),
+                Some(Err(again)) => refusal = again,
+                None => break DropReason::Full,
+            }
+            is_alive = Some(self.ring());
+        };
+        let _ = lane.with(|queue| queue.count_lost(self, reason, 1));
+        Err(NotTaken::Dropped(reason))
     }
 
     /// Gives the worker another name, from the next record of each lane on.
@@ -335,12 +419,22 @@ impl LaneQueue {
         urgent: bool,
         callsite: CallsiteOf<'_>,
     ) -> Result<(), NotTaken> {
-        let number = lanes.callsites.number(&lanes.segment, callsite);
-        if number == 0
-            && let CallsiteOf::Static(_, define) = callsite
-        {
-            carry_definition(record, define);
+        let number = lanes.number(record, callsite);
+        match self.put(lanes, record, number, urgent) {
+            Ok(()) => Ok(()),
+            Err(refusal) => lanes.insist(Own(self), refusal, record, number, urgent),
         }
+    }
+
+    /// Puts a record into the lane if there is room for it now.
+    #[inline]
+    fn put(
+        &mut self,
+        lanes: &Lanes,
+        record: &[u8],
+        number: u32,
+        urgent: bool,
+    ) -> Result<(), Refusal> {
         let len = frame::HEADER_LEN + record.len();
         // Relaxed: a new name is told soon enough; who must tell it reads it under its lock.
         let is_due = self.named != lanes.names.load(Ordering::Relaxed) || self.pending.total() > 0;
@@ -367,16 +461,14 @@ impl LaneQueue {
 
     /// Makes room, and puts what is due before the next record.
     #[cold]
-    fn prepare(&mut self, lanes: &Lanes, len: usize, urgent: bool) -> Result<(), NotTaken> {
+    fn prepare(&mut self, lanes: &Lanes, len: usize, urgent: bool) -> Result<(), Refusal> {
         let names = lanes.names.load(Ordering::Acquire);
         let name = (self.named != names).then(|| lock(&lanes.name).clone());
         let name_len = name.as_ref().map_or(0, |name| frame::HEADER_LEN + 1 + name.len());
         let gap_len = if self.pending.total() > 0 { frame::HEADER_LEN + Gap::LEN } else { 0 };
-        self.make_space(lanes, len + name_len + gap_len)?;
-        if let Err(reason) = self.make_room(lanes, len + name_len + gap_len, urgent) {
-            self.count_lost(lanes, reason, 1);
-            return Err(NotTaken::Dropped(reason));
-        }
+        let len = len + name_len + gap_len;
+        self.make_space(lanes, len).map_err(Refusal::NoSpace)?;
+        self.look_for_room(lanes, len, urgent)?;
         if let Some(name) = name {
             let mut body = Vec::new();
             Name { name: &name }.encode(&mut body);
@@ -458,15 +550,15 @@ impl LaneQueue {
         }
     }
 
-    /// Waits until `len` bytes fit, as far as policy and budget allow.
-    fn make_room(&mut self, lanes: &Lanes, len: usize, urgent: bool) -> Result<(), DropReason> {
+    /// Whether `len` bytes fit now, and who has to hear that the lane fills up.
+    fn look_for_room(&mut self, lanes: &Lanes, len: usize, urgent: bool) -> Result<(), Refusal> {
         let limit = if urgent { LANE_CAPACITY as u64 } else { OPEN };
         let before = self.writer.seen_tail();
         let used = self.writer.look();
         let tail = self.writer.filled() - used;
         if tail > before {
-            // Somebody reads: the outage, if it was one, is over. Room alone proves nothing.
-            lanes.outage.end();
+            // A listener reads. Room alone proves nothing.
+            lanes.stall.released();
         }
         if used + len as u64 > HALF {
             self.soft_limit = tail + OPEN;
@@ -480,36 +572,27 @@ impl LaneQueue {
         if self.space < LANE_CAPACITY {
             self.soft_limit = self.soft_limit.min(self.space as u64);
         }
-        if self.writer.has_room(len, limit) {
+        if len as u64 > limit {
+            // A lane that is empty and has no room for them never will.
+            return Err(Refusal::NeverFits);
+        }
+        let has_room = self.writer.has_room(len, limit);
+        if self.writer.seen_tail() > tail {
+            lanes.stall.released();
+        }
+        if has_room {
             return Ok(());
         }
-        self.wait_for_room(lanes, len, limit)
-    }
-
-    fn wait_for_room(&mut self, lanes: &Lanes, len: usize, limit: u64) -> Result<(), DropReason> {
-        // What is published but the due frames of this call is nobody's; a lane that is empty and
-        // has no room for them never will.
-        if len as u64 > limit {
-            return Err(DropReason::Full);
-        }
-        let mut is_alive = !lanes.outage.is_spent() && lanes.ring();
-        while let Some(slice) = lanes.outage.slice(SLICE) {
-            self.writer.wait(slice.len());
-            slice.end();
-            if self.writer.has_room(len, limit) {
-                lanes.outage.end();
-                return Ok(());
-            }
-            is_alive = lanes.ring();
-        }
-        Err(if is_alive { DropReason::Full } else { lanes.reason_of_outage() })
+        Err(Refusal::NoRoom(self.writer.place().clone(), self.writer.seen_tail()))
     }
 }
 
-impl Lanes {
-    /// Why a record is dropped that nothing waits for.
-    fn reason_of_outage(&self) -> DropReason {
-        if lock(&self.bell).is_connected() { DropReason::Full } else { DropReason::NoListener }
+/// The lane that all threads share who have none of their own.
+struct Shared<'l>(&'l Lanes);
+
+impl Access<LaneQueue> for Shared<'_> {
+    fn with<T>(&mut self, use_it: impl FnOnce(&mut LaneQueue) -> T) -> Option<T> {
+        lock(&self.0.shared).as_mut().map(use_it)
     }
 }
 

@@ -1,83 +1,128 @@
 //! Taking leave: the end of a queue whose process ends on purpose.
 //!
 //! A worker that leaves has nobody who would send its records again. It therefore waits until
-//! they are acknowledged, as long as its stall budget allows, and only then says goodbye.
+//! they are acknowledged, as long as its stall budget allows, and only then says goodbye. As with a
+//! record, the queue's lock is held by nobody that waits.
 
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-use super::SocketQueue;
 use super::link::Broken;
+use super::wait::Ahead;
+use super::{SocketQueue, WhenFull, pause};
 use crate::frame::{self, Kind};
+use crate::limits::STALL_BUDGET_DEFAULT;
 use crate::message::Goodbye;
+use crate::stall::{Access, Stall};
 
 /// How long a worker with nothing left to send looks for a listener to take leave from: a restart
 /// is not worth being noted as dead, and a fleet that has ended is not worth a stall budget.
 const LONELY_FAREWELL: Duration = Duration::from_millis(100);
 
-impl SocketQueue {
-    /// Sends what waits, hears that it is in the files, and takes leave. Waits as long as the
-    /// stall budget of an outage allows; a queue whose records never wait does so here for a
-    /// listener that is there, or else what it accepted last would be lost uncounted.
-    ///
-    /// A queue that never logged and never connected has nothing to take leave from.
-    pub fn goodbye(&mut self) {
-        if self.next_seq == 1 && self.pending.total() == 0 && self.link.is_none() {
-            return;
+/// How often an ending process tries to get the lock of its queue.
+const TRY_AGAIN: Duration = Duration::from_millis(1);
+
+/// A queue whose lock may be held by a thread that an exiting process has ended already.
+pub(super) struct BeforeExit<'q> {
+    pub(super) queue: &'q Mutex<SocketQueue>,
+    pub(super) until: Instant,
+}
+
+impl Access<SocketQueue> for BeforeExit<'_> {
+    fn with<T>(&mut self, use_it: impl FnOnce(&mut SocketQueue) -> T) -> Option<T> {
+        loop {
+            match self.queue.try_lock().map_err(|error| match error {
+                TryLockError::Poisoned(poisoned) => Some(PoisonError::into_inner(poisoned)),
+                TryLockError::WouldBlock => None,
+            }) {
+                Ok(mut queue) | Err(Some(mut queue)) => return Some(use_it(&mut queue)),
+                Err(None) if Instant::now() >= self.until => return None,
+                Err(None) => pause(TRY_AGAIN),
+            }
         }
-        if self.make_room(0, true) {
+    }
+}
+
+/// How far a leave is.
+enum Leave {
+    /// It was taken, or can't be.
+    Over,
+    /// Something must happen first; `true` = everything is sent, so that a goodbye may follow without
+    /// it.
+    Wait(Ahead, bool),
+}
+
+/// Sends what waits, hears that it is in the files, and takes leave.
+pub(super) fn goodbye(mut queue: impl Access<SocketQueue>) {
+    let Some(Some(stall)) = queue.with(SocketQueue::begin_leave) else { return };
+    let call = stall.call();
+    let alone_until = Instant::now() + LONELY_FAREWELL;
+    while let Some(Leave::Wait(ahead, everything_is_sent)) =
+        queue.with(|queue| queue.try_leave(alone_until))
+    {
+        if !(Ahead { stall: Arc::clone(&stall), ..ahead }).wait(&call) {
+            if everything_is_sent {
+                queue.with(SocketQueue::say_goodbye);
+            }
+            break;
+        }
+    }
+    queue.with(|queue| queue.has_left = true);
+}
+
+impl SocketQueue {
+    /// Sends what can be sent. Returns what bounds the leave; `None` = a queue that never logged and
+    /// never connected has nothing to take leave from.
+    fn begin_leave(&mut self) -> Option<Arc<Stall>> {
+        if self.next_seq == 1 && self.pending.total() == 0 && self.link.is_none() {
+            return None;
+        }
+        if self.window.has_room(0, true) {
             self.report_gap();
         }
-        self.flush();
-        let policy = self.stall.begin_farewell(self.link.is_some());
-        self.take_leave();
-        self.stall.end_farewell(policy);
-        self.has_left = true;
+        self.flush_once();
+        // A queue whose records never wait does so here for a listener that is there, or else what
+        // it accepted last would be lost uncounted.
+        let lonely = self.link.is_none() || !self.stall.never_waits();
+        let default = WhenFull::Block { stall_budget: STALL_BUDGET_DEFAULT };
+        Some(if lonely { Arc::clone(&self.stall) } else { Arc::new(Stall::new(default)) })
     }
 
-    fn take_leave(&mut self) {
-        let alone_until = Instant::now() + LONELY_FAREWELL;
-        // Until everything is acknowledged: a listener that died since the last call took what it
-        // had not written along, and after this nobody is left to send it again.
-        loop {
-            if self.window.has_room(self.due_len(), true) {
-                self.report_due();
-            }
-            self.flush();
-            self.hear();
-            let nothing_left = self.acked() >= self.last_seq() && self.pending.total() == 0;
-            if nothing_left && self.everything_is_sent() {
-                break;
-            }
-            if nothing_left && Instant::now() >= alone_until {
-                return;
-            }
-            if self.stall.is_spent() {
-                if self.everything_is_sent() {
-                    break;
-                }
-                return;
-            }
-            self.wait_for_life();
+    /// Until everything is acknowledged: a listener that died since the last call took what it had
+    /// not written along, and after this nobody is left to send it again.
+    fn try_leave(&mut self, alone_until: Instant) -> Leave {
+        if self.window.has_room(self.due_len(), true) {
+            self.report_due();
         }
-        let mut bye = Vec::new();
-        let mut body = Vec::new();
+        self.flush_once();
+        self.hear();
+        let nothing_left = self.acked() >= self.last_seq() && self.pending.total() == 0;
+        let everything_is_sent = self.everything_is_sent();
+        if nothing_left && everything_is_sent {
+            if self.say_goodbye() {
+                return Leave::Over;
+            }
+        } else if nothing_left && Instant::now() >= alone_until {
+            return Leave::Over;
+        }
+        Leave::Wait(self.ahead(), everything_is_sent)
+    }
+
+    /// Says goodbye behind everything that was sent. `false` = the socket is full.
+    fn say_goodbye(&mut self) -> bool {
+        let (mut bye, mut body) = (Vec::new(), Vec::new());
         Goodbye { last_seq: self.last_seq() }.encode(&mut body);
         frame::put(Kind::Goodbye, &body, &mut bye);
-        let mut sent = 0;
-        while let Some(link) = &self.link {
-            match link.send(&bye[sent..]) {
-                Ok(more) => sent += more,
-                Err(Broken) => return,
-            }
-            if sent == bye.len() {
-                return;
-            }
-            if self.stall.is_spent() {
-                // Nothing may follow a part of a frame.
+        let Some(link) = &self.link else { return true };
+        match link.send(&bye) {
+            Ok(0) => false,
+            Ok(sent) if sent == bye.len() => true,
+            // Nothing may follow a part of a frame.
+            Ok(_) => {
                 self.disconnect();
-                return;
+                true
             }
-            self.wait_for_life();
+            Err(Broken) => true,
         }
     }
 }

@@ -1,10 +1,11 @@
 //! The connection under a queue: connect, send, receive, and nothing that can wait.
 //!
-//! Every call here returns at once; waiting is the policy's business ([`super::stall`]).
+//! Every call here returns at once; waiting is the policy's business ([`super::wait`]).
 
 use std::io;
-use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::os::fd::AsRawFd as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use interprocess::ConnectWaitMode;
 use interprocess::local_socket::{ConnectOptions, GenericFilePath, ToFsName as _};
@@ -26,7 +27,8 @@ const READS_MAX: usize = 16;
 
 #[derive(Debug)]
 pub(crate) struct Link {
-    socket: Kept,
+    /// Shared with the calls that wait for it: it is closed after the last of them.
+    socket: Arc<Kept>,
     inbox: Vec<u8>,
     number: &'static LinkNumber,
 }
@@ -55,14 +57,14 @@ impl Link {
             .connect_sync_as()?;
         // A smaller buffer costs speed only.
         let _ = setsockopt(&stream, sockopt::SndBuf, &SEND_BUFFER);
-        let socket = Kept::new(stream.into())?;
+        let socket = Arc::new(Kept::new(stream.into())?);
         number.set(&socket);
         Ok(Self { socket, inbox: Vec::new(), number })
     }
 
-    /// The connection, to wait for; `None` = the host has closed it, and the next call says so.
-    pub(crate) fn as_fd(&self) -> Option<BorrowedFd<'_>> {
-        self.socket.get()
+    /// The connection, for a call that waits for it without the queue's lock.
+    pub(super) fn socket(&self) -> Arc<Kept> {
+        Arc::clone(&self.socket)
     }
 
     /// Sends as much as the kernel takes now; 0 = the buffer is full.

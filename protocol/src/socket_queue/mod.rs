@@ -13,12 +13,13 @@
 mod address_hasher;
 mod leave;
 pub(crate) mod link;
-mod stall;
+mod wait;
 mod window;
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use nix::poll::PollFlags;
@@ -27,15 +28,16 @@ use crate::frame::{self, Kind};
 use crate::limits::{CALLSITES_MAX, FRAME_MAX};
 use crate::message::{DropReason, Drops, Gap, Goodbye, Hello, Name, QueueId, bounded_name};
 use crate::record::{self, RecordEncoder};
+use crate::stall::{Access, Own, Stall};
 use crate::stamp;
 use address_hasher::AddressHasher;
 use link::{Broken, Heard, Link};
-use stall::Stall;
-pub(crate) use stall::{after, wait_until};
+use wait::Ahead;
+pub(crate) use wait::{after, wait_until};
 use window::Window;
 
 pub use crate::descriptor::LinkNumber;
-pub use stall::WhenFull;
+pub use crate::stall::WhenFull;
 
 /// The pause after a connection that could not be made; it doubles up to the longest. The
 /// longest is short against the time in which a busy worker fills its window.
@@ -120,7 +122,8 @@ pub struct SocketQueue {
     name_is_due: bool,
     pending: Drops,
     account: Account,
-    stall: Stall,
+    /// Shared with the calls that wait, which hold no lock.
+    stall: Arc<Stall>,
     retry_at: Option<Instant>,
     retry_pause: Duration,
     callsites: HashMap<usize, u32, BuildHasherDefault<AddressHasher>>,
@@ -149,7 +152,7 @@ impl SocketQueue {
             name_is_due: false,
             pending: Drops::default(),
             account: Account::default(),
-            stall: Stall::new(config.when_full),
+            stall: Arc::new(Stall::new(config.when_full)),
             retry_at: None,
             retry_pause: RETRY_FIRST,
             callsites: HashMap::default(),
@@ -174,13 +177,37 @@ impl SocketQueue {
         urgent: bool,
         callsite: CallsiteOf<'_>,
     ) -> Result<(), DropReason> {
+        record_in(Own(self), record, urgent, callsite)
+    }
+
+    /// As [`record`](Self::record), for a queue that several threads use. Its lock is held by nobody
+    /// that waits, so that each call waits at most its own budget.
+    ///
+    /// # Errors
+    /// As [`record`](Self::record).
+    pub fn record_shared(
+        queue: &Mutex<Self>,
+        record: &mut Vec<u8>,
+        urgent: bool,
+        callsite: CallsiteOf<'_>,
+    ) -> Result<(), DropReason> {
+        record_in(queue, record, urgent, callsite)
+    }
+
+    /// Takes a record into the window and hands it to the kernel, as far as there is room now.
+    fn try_record(&mut self, record: &mut Vec<u8>, urgent: bool, callsite: CallsiteOf<'_>) -> Step {
         let number = self.callsite_number(record, callsite);
         let defined = self.scratch.len();
         let bye = if self.has_left { frame::HEADER_LEN + Goodbye::LEN } else { 0 };
         let needed = self.due_len() + 2 * frame::HEADER_LEN + record.len() + defined + bye;
         if !self.make_room(needed, urgent) {
             self.forget_callsite(callsite);
-            return Err(self.count_drop());
+            let never = needed > self.window.room_of_empty(urgent);
+            return if never {
+                Step::Dropped(self.count_drop())
+            } else {
+                Step::NoRoom(self.ahead())
+            };
         }
         self.report_due();
         if defined > 0 {
@@ -199,9 +226,17 @@ impl SocketQueue {
             Goodbye { last_seq: seq }.encode(&mut body);
             self.window.push(Kind::Goodbye, &body);
         }
-        self.flush();
+        let step = self.try_send(self.window.end());
         self.hear_now_and_then();
-        Ok(())
+        step
+    }
+
+    /// Sends what the socket takes now; done when everything before a place of the window is in the
+    /// kernel, or nobody is there to take it.
+    fn try_send(&mut self, to: u64) -> Step {
+        self.flush_once();
+        let is_sent = self.prelude_sent == self.prelude.len() && self.window.sent_to() >= to;
+        if self.link.is_none() || is_sent { Step::Done } else { Step::Unsent(to, self.ahead()) }
     }
 
     /// Gives the worker another name from here on.
@@ -220,7 +255,7 @@ impl SocketQueue {
         self.name_is_due = true;
         if self.make_room(self.due_len(), true) {
             self.report_due();
-            self.flush();
+            self.flush_once();
         }
     }
 
@@ -352,7 +387,7 @@ impl SocketQueue {
         }
     }
 
-    /// Waits until frames of `len` bytes fit, as far as policy and budget allow.
+    /// Whether frames of `len` bytes fit, at the latest once what the listener said was heard.
     fn make_room(&mut self, len: usize, urgent: bool) -> bool {
         if self.window.has_room(len, urgent) {
             return true;
@@ -361,56 +396,41 @@ impl SocketQueue {
             // No wait can make room for it.
             return false;
         }
-        loop {
-            self.pump_without_report();
-            if self.window.has_room(len, urgent) {
-                return true;
-            }
-            if self.stall.is_spent() {
-                return false;
-            }
-            self.wait_for_life();
-        }
-    }
-
-    fn pump_without_report(&mut self) {
         self.flush_once();
         self.hear();
+        self.window.has_room(len, urgent)
     }
 
-    /// Waits for the listener to read or to say something, or for the time of the next attempt
-    /// to connect.
-    fn wait_for_life(&mut self) {
+    /// What has to happen before there is room: the listener reads or says something, or the time of
+    /// the next attempt to connect comes.
+    fn ahead(&self) -> Ahead {
         let unsent = self.prelude_sent < self.prelude.len() || !self.window.unsent().is_empty();
-        match &self.link {
-            Some(link) => {
-                let mut flags = PollFlags::POLLIN;
-                flags.set(PollFlags::POLLOUT, unsent);
-                if let Some(socket) = link.as_fd() {
-                    self.stall.wait(Some((socket, flags)), Duration::MAX);
-                }
-                self.hear();
-            }
-            None => self.stall.wait(None, self.until_retry()),
-        }
+        let on = self.link.as_ref().map(|link| {
+            let mut flags = PollFlags::POLLIN;
+            flags.set(PollFlags::POLLOUT, unsent);
+            (link.socket(), flags)
+        });
+        let at_most = if on.is_some() { Duration::MAX } else { self.until_retry() };
+        Ahead { stall: Arc::clone(&self.stall), on, at_most }
     }
 
     fn until_retry(&self) -> Duration {
         self.retry_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now()))
     }
 
-    /// Sends what waits; waits for the socket as long as the budget allows, so that a call that
-    /// returns has handed its record to the kernel.
-    fn flush(&mut self) {
-        loop {
-            self.flush_once();
-            let full = self.link.is_some()
-                && (self.prelude_sent < self.prelude.len() || !self.window.unsent().is_empty());
-            if !full || self.stall.is_spent() {
-                return;
-            }
-            self.wait_for_life();
-        }
+    /// Sends what waits, hears that it is in the files, and takes leave. Waits as long as the
+    /// stall budget of an outage allows; a queue whose records never wait does so here for a
+    /// listener that is there, or else what it accepted last would be lost uncounted.
+    ///
+    /// A queue that never logged and never connected has nothing to take leave from.
+    pub fn goodbye(&mut self) {
+        leave::goodbye(Own(self));
+    }
+
+    /// As [`goodbye`](Self::goodbye), for a queue that several threads use, of which an exiting
+    /// process may have ended one that holds the lock: after `patience` it is given up.
+    pub fn goodbye_shared(queue: &Mutex<Self>, patience: Duration) {
+        leave::goodbye(leave::BeforeExit { queue, until: Instant::now() + patience });
     }
 
     fn flush_once(&mut self) {
@@ -434,7 +454,7 @@ impl SocketQueue {
                     } else if self.window.mark_sent(sent) {
                         // Bytes that were sent before are no sign of life: a listener that ends
                         // again and again without an acknowledgement would refill for ever.
-                        self.stall.refill();
+                        self.stall.released();
                     }
                 }
                 Err(Broken) => {
@@ -510,7 +530,7 @@ impl SocketQueue {
         // heard before counts again.
         let base_name = &mut self.base_name;
         if self.window.release(self.heard_seq, |name| name.clone_into(base_name)) {
-            self.stall.refill();
+            self.stall.released();
             self.heard_at = self.window.live() + self.config.window / 16;
         }
         if let Some(why) = refused {
@@ -520,6 +540,59 @@ impl SocketQueue {
         } else if broken {
             self.disconnect();
         }
+    }
+}
+
+/// How far a record is.
+enum Step {
+    /// In the kernel, or in the window where there is no connection.
+    Done,
+    /// Dropped and counted.
+    Dropped(DropReason),
+    /// The window is full.
+    NoRoom(Ahead),
+    /// In the window, and not in the kernel up to a place.
+    Unsent(u64, Ahead),
+}
+
+/// Takes a record, and waits for room in the window and in the socket as long as policy and budget
+/// allow, so that a call that returns has handed its record to the kernel.
+fn record_in(
+    mut queue: impl Access<SocketQueue>,
+    record: &mut Vec<u8>,
+    urgent: bool,
+    callsite: CallsiteOf<'_>,
+) -> Result<(), DropReason> {
+    let plain = record.len();
+    let mut step = queue.with(|queue| queue.try_record(record, urgent, callsite));
+    let (Some(Step::NoRoom(first)) | Some(Step::Unsent(_, first))) = &step else {
+        return if let Some(Step::Dropped(reason)) = step { Err(reason) } else { Ok(()) };
+    };
+    let stall = Arc::clone(&first.stall);
+    let call = stall.call();
+    loop {
+        step = match step {
+            None | Some(Step::Done) => return Ok(()),
+            Some(Step::Dropped(reason)) => return Err(reason),
+            Some(Step::NoRoom(ahead)) => {
+                if !ahead.wait(&call) {
+                    let reason = queue.with(SocketQueue::count_drop);
+                    return Err(reason.unwrap_or(DropReason::Full));
+                }
+                // A definition that the last attempt appended would stand there twice.
+                record.truncate(plain);
+                queue.with(|queue| queue.try_record(record, urgent, callsite))
+            }
+            Some(Step::Unsent(to, ahead)) => {
+                if !ahead.wait(&call) {
+                    return Ok(());
+                }
+                queue.with(|queue| {
+                    queue.hear();
+                    queue.try_send(to)
+                })
+            }
+        };
     }
 }
 

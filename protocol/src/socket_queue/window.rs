@@ -25,11 +25,13 @@ pub(super) struct Window {
     fresh: usize,
     capacity: usize,
     acked: u64,
+    /// Bytes that stood before `bytes` and were released.
+    gone: u64,
 }
 
 impl Window {
     pub(super) const fn new(capacity: usize) -> Self {
-        Self { bytes: Vec::new(), start: 0, sent: 0, fresh: 0, capacity, acked: 0 }
+        Self { bytes: Vec::new(), start: 0, sent: 0, fresh: 0, capacity, acked: 0, gone: 0 }
     }
 
     /// Bytes that are not acknowledged.
@@ -70,6 +72,16 @@ impl Window {
 
     pub(super) fn unsent(&self) -> &[u8] {
         &self.bytes[self.sent..]
+    }
+
+    /// The place after the last byte, counted from the first that was ever pushed.
+    pub(super) const fn end(&self) -> u64 {
+        self.gone + self.bytes.len() as u64
+    }
+
+    /// The place before which this connection took everything, counted like [`end`](Self::end).
+    pub(super) const fn sent_to(&self) -> u64 {
+        self.gone + self.sent as u64
     }
 
     /// Counts bytes that a connection took, and returns whether it took any for the first time.
@@ -133,6 +145,7 @@ impl Window {
 
     fn compact(&mut self) {
         self.bytes.drain(..self.start);
+        self.gone += self.start as u64;
         self.sent -= self.start;
         self.fresh -= self.start;
         self.start = 0;

@@ -10,7 +10,7 @@ use fleetlog_protocol::limits::{LANE_CAPACITY, LANE_RECORD_MAX, RESERVED_SHARE};
 use fleetlog_protocol::message::{DropReason, Drops, Gap};
 use fleetlog_protocol::socket_queue::WhenFull;
 
-use super::worker::{Said, Worker, check_unbroken, log, log_at, texts};
+use super::worker::{Said, Worker, check_unbroken, log, log_at, log_shared, texts};
 
 /// Logs until one is dropped; tells how many were taken, and why the last was not.
 fn fill(worker: &Worker, queue: &mut LaneQueue, level: Level) -> (u64, DropReason) {
@@ -129,6 +129,62 @@ fn a_full_lane_waits_until_its_reader_makes_room() {
     });
     assert_eq!(check_unbroken(&said), (2000, Drops::default()));
     assert_eq!(worker.foreign().drops(), Drops::default());
+}
+
+#[test]
+fn a_call_that_waits_for_the_shared_lane_holds_up_no_other() {
+    // A wait would outlast every patience.
+    let worker = Worker::blocking();
+    worker.lanes.share().expect("room");
+    let text = "x".repeat(500);
+    let open = (LANE_CAPACITY - LANE_CAPACITY / RESERVED_SHARE) as u64;
+    let mut reader = worker.reader(0);
+    let said = thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            for _ in 0..1000 {
+                log_shared(&worker.lanes, Level::Info, &text).expect("the reader makes room");
+            }
+        });
+        while worker.lanes.heads()[0].1 + 600 < open {
+            thread::yield_now();
+        }
+        // Room is kept for it; the lock was held during the wait once, and then it hung here.
+        for _ in 0..10 {
+            log_shared(&worker.lanes, Level::Error, "at once").expect("room is kept");
+        }
+        let mut said = Vec::new();
+        while !waiting.is_finished() {
+            said.extend(reader.said());
+            thread::yield_now();
+        }
+        said.extend(reader.said());
+        said
+    });
+    assert_eq!(check_unbroken(&said), (1010, Drops::default()));
+}
+
+#[test]
+fn a_full_shared_lane_costs_four_hundred_threads_one_budget_and_no_count() {
+    let worker = Worker::new(WhenFull::Block { stall_budget: Duration::from_millis(20) });
+    worker.lanes.share().expect("room");
+    let text = "x".repeat(500);
+    let taken: u64 = thread::scope(|scope| {
+        let threads: Vec<_> = (0..400)
+            .map(|_| {
+                scope.spawn(|| {
+                    // At a budget for each drop these would take more than five minutes.
+                    let log = |_: &u64| log_shared(&worker.lanes, Level::Info, &text).is_ok();
+                    (0..50_u64).filter(log).count() as u64
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().expect("it logs")).sum()
+    });
+    let dropped = worker.foreign().drops();
+    assert_eq!(taken + dropped.total(), 400 * 50);
+    assert!(taken > 0 && dropped.0[DropReason::NoListener as usize] == dropped.total());
+    worker.lanes.goodbye();
+    assert_eq!(check_unbroken(&worker.reader(0).said()), (taken, dropped));
 }
 
 /// Few enough for the room that is kept for them.

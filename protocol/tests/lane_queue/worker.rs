@@ -191,7 +191,17 @@ pub fn log_at(
 ) -> Result<(), DropReason> {
     let define = |out: &mut Vec<u8>| define(&callsite.to_string(), &["message"], out);
     let callsite = CallsiteOf::Static(callsite, &define);
-    let taken = queue.record(lanes, &mut record_of(level, text), level.is_urgent(), callsite);
+    reason_of(queue.record(lanes, &mut record_of(level, text), level.is_urgent(), callsite))
+}
+
+/// Logs into the lane that all threads share.
+pub fn log_shared(lanes: &Lanes, level: Level, text: &str) -> Result<(), DropReason> {
+    let define = |out: &mut Vec<u8>| define("8", &["message"], out);
+    let callsite = CallsiteOf::Static(8, &define);
+    reason_of(lanes.record_shared(&mut record_of(level, text), level.is_urgent(), callsite))
+}
+
+fn reason_of(taken: Result<(), NotTaken>) -> Result<(), DropReason> {
     taken.map_err(|error| match error {
         NotTaken::Dropped(reason) => reason,
         NotTaken::NoSpace(error) => panic!("{error}"),
