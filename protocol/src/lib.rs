@@ -14,6 +14,7 @@
 //! The bytes are described with offset tables in `docs/wire-format.md`.
 #![deny(unsafe_code)]
 
+mod bounded_lock;
 pub mod callsite;
 pub mod client;
 mod decode;

@@ -4,7 +4,8 @@
 //!
 //! - **A call** waits at most the stall budget in all, whatever else happens: however many other
 //!   calls wait, whichever queue they wait for, and whatever a listener releases meanwhile. What it
-//!   spends on a lock belongs to it, so that no lock is held during a wait ([`Access`]).
+//!   spends on a lock belongs to it: no lock is held during a wait ([`Access`]), and the wait for a
+//!   lock ends with the call's time ([`Call::lock_until`]).
 //! - **An outage** costs the process one budget in all. The time in which at least one call waits
 //!   is spent; when the budget is spent, no call waits. While it is not spent, bytes that a listener
 //!   releases show that this is no outage, and it begins anew. A budget that is spent comes back only
@@ -13,8 +14,16 @@
 //!
 //! The clock is a parameter, so that a test can count the waits that are asked for.
 
+use std::cell::OnceCell;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::message::{DropReason, Drops};
+
+/// What a call spends on a lock at most where the policy is never to wait for room. A lock is held
+/// for microseconds; a call that does not get it in this time has a holder that does not run.
+const LOCK_PATIENCE: Duration = Duration::from_millis(100);
 
 /// What a full queue does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,10 +120,10 @@ impl<C: Clock> Stall<C> {
         }
     }
 
-    /// A call that may have to wait. Its time counts from here on.
-    pub(crate) fn call(&self) -> Call<'_, C> {
-        // A clock can't show the end of an endless budget.
-        Call { stall: self, until: self.clock.now().checked_add(self.budget) }
+    /// A call that may have to wait. Its time counts from the first moment that it has to, for
+    /// a lock or for room: one that finds both asks for no time.
+    pub(crate) const fn call(&self) -> Call<'_, C> {
+        Call { stall: self, until: OnceCell::new() }
     }
 
     fn outage(&self) -> MutexGuard<'_, Outage> {
@@ -136,18 +145,31 @@ impl Outage {
 #[derive(Debug)]
 pub(crate) struct Call<'a, C = SystemClock> {
     stall: &'a Stall<C>,
-    /// `None` = for ever.
-    until: Option<Instant>,
+    /// Since it had to wait: until when it may; `None` = for ever.
+    until: OnceCell<Option<Instant>>,
 }
 
 impl<'a, C: Clock> Call<'a, C> {
+    fn until(&self) -> Option<Instant> {
+        // A clock can't show the end of an endless budget.
+        *self.until.get_or_init(|| self.stall.clock.now().checked_add(self.stall.budget))
+    }
+
+    /// Until when this call may wait for a lock; `None` = for ever.
+    pub(crate) fn lock_until(&self) -> Option<Instant> {
+        if self.stall.never_waits() {
+            return self.until()?.checked_add(LOCK_PATIENCE);
+        }
+        self.until()
+    }
+
     /// The next wait, at most so long; `None` = this call has waited as long as it may, or the
     /// outage has cost the process what it may.
     pub(crate) fn wait(&self, at_most: Duration) -> Option<Wait<'a, C>> {
+        let until = self.until();
         let mut outage = self.stall.outage();
         let now = self.stall.clock.now();
-        let of_call =
-            self.until.map_or(Duration::MAX, |until| until.saturating_duration_since(now));
+        let of_call = until.map_or(Duration::MAX, |until| until.saturating_duration_since(now));
         let left = outage.left_at(now).min(of_call);
         if left.is_zero() {
             return None;
@@ -187,7 +209,7 @@ impl<C: Clock> Drop for Wait<'_, C> {
 
 /// A queue that several threads may use, between two uses of which a thread can wait.
 pub(crate) trait Access<Q> {
-    /// Uses the queue. `None` = it can't be had.
+    /// Uses the queue. `None` = it can't be had, or not in time.
     fn with<T>(&mut self, use_it: impl FnOnce(&mut Q) -> T) -> Option<T>;
 }
 
@@ -200,10 +222,27 @@ impl<Q> Access<Q> for Own<'_, Q> {
     }
 }
 
-impl<Q> Access<Q> for &Mutex<Q> {
-    fn with<T>(&mut self, use_it: impl FnOnce(&mut Q) -> T) -> Option<T> {
-        let mut queue = self.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(use_it(&mut queue))
+/// Drops of calls that did not get a queue in time. The next use of the queue counts them, so that
+/// the gap is reported before its next record.
+#[derive(Debug, Default)]
+pub(crate) struct Missed([AtomicU64; DropReason::ALL.len()]);
+
+impl Missed {
+    pub(crate) fn add(&self, reason: DropReason, count: u64) {
+        // Relaxed: a count that publishes nothing.
+        self.0[reason as usize].fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// What was missed since the last call.
+    pub(crate) fn take(&self) -> Drops {
+        let mut drops = Drops::default();
+        for (missed, drops) in self.0.iter().zip(&mut drops.0) {
+            // Most often there is nothing to take.
+            if missed.load(Ordering::Relaxed) > 0 {
+                *drops = missed.swap(0, Ordering::Relaxed);
+            }
+        }
+        drops
     }
 }
 
@@ -295,7 +334,7 @@ mod tests {
                 if ended {
                     outcome.longest = outcome.longest.max(caller.asked);
                     outcome.longest_in_time = outcome.longest_in_time.max(now - caller.began);
-                    *caller = begin(now);
+                    *caller = begin(now + 1);
                 }
             }
             clock.advance(1);
@@ -386,6 +425,23 @@ mod tests {
         drop(wait);
         clock.advance(5000);
         assert_eq!(stall.call().wait(Duration::MAX).expect("a rest").length().as_millis(), 600);
+    }
+
+    #[test]
+    fn what_a_call_spends_on_a_lock_belongs_to_its_budget() {
+        let clock = TestClock::new();
+        let stall = Stall::with_clock(BLOCK, clock.clone());
+        let call = stall.call();
+        clock.advance(5000);
+        let until = call.lock_until().expect("an end");
+        assert_eq!(until, clock.now() + BUDGET, "its time begins when it has to wait");
+        clock.advance(400);
+        assert_eq!(call.lock_until(), Some(until), "the next lock is no new beginning");
+        assert_eq!(call.wait(Duration::MAX).expect("a rest").length().as_millis(), 600);
+        clock.advance(600);
+        assert!(call.wait(SLICE).is_none() && call.lock_until() == Some(clock.now()));
+        let never = Stall::with_clock(WhenFull::DropNewest, clock.clone());
+        assert_eq!(never.call().lock_until(), Some(clock.now() + LOCK_PATIENCE));
     }
 
     #[test]

@@ -6,13 +6,13 @@
 //! by nobody.
 
 use std::io;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use fleetlog_protocol::lane_queue::{LaneQueue, Lanes, LanesConfig, NotTaken};
 use fleetlog_protocol::message::DropReason;
 use fleetlog_protocol::segment::SegmentError;
-use fleetlog_protocol::socket_queue::{CallsiteOf, Config, LinkNumber, SocketQueue};
+use fleetlog_protocol::socket_queue::{CallsiteOf, Config, LinkNumber, SharedQueue};
 
 use crate::builder::Transport;
 use crate::fork;
@@ -22,7 +22,7 @@ use crate::worker::Worker;
 pub(crate) struct Process {
     /// The lanes, or why there are none.
     lanes: OnceLock<Result<Lanes, String>>,
-    socket: OnceLock<Mutex<SocketQueue>>,
+    socket: OnceLock<SharedQueue>,
     /// Whether the socket was chosen because the listener refused the lanes.
     has_left_lanes: AtomicBool,
 }
@@ -34,7 +34,7 @@ pub(crate) enum Road {
     /// The lane that is everybody's.
     Shared(&'static Lanes),
     /// The process's socket queue.
-    Socket(&'static Mutex<SocketQueue>),
+    Socket(&'static SharedQueue),
 }
 
 impl Process {
@@ -52,7 +52,7 @@ impl Process {
     }
 
     /// The socket queue, if this process made one.
-    pub(crate) fn existing_socket(&self) -> Option<&Mutex<SocketQueue>> {
+    pub(crate) fn existing_socket(&self) -> Option<&SharedQueue> {
         self.socket.get()
     }
 
@@ -106,21 +106,17 @@ impl Process {
         Ok(lanes)
     }
 
-    fn socket(
-        &'static self,
-        worker: &'static Worker,
-        fallback: &str,
-    ) -> &'static Mutex<SocketQueue> {
+    fn socket(&'static self, worker: &'static Worker, fallback: &str) -> &'static SharedQueue {
         self.socket.get_or_init(|| {
             release_inherited(&worker.socket_link);
-            Mutex::new(SocketQueue::new(Config {
+            SharedQueue::new(Config {
                 socket: worker.settings.socket.clone(),
                 window: worker.settings.window,
                 when_full: worker.settings.when_full,
                 name: worker.name(),
                 fallback: fallback.to_owned(),
                 link_number: &worker.socket_link,
-            }))
+            })
         })
     }
 }
@@ -186,9 +182,10 @@ impl Road {
                 }
             }
             Self::Socket(queue) => {
-                let _ = SocketQueue::record_shared(queue, record, urgent, callsite);
-                if let Some(why) = lock(queue).refused() {
-                    say::refusal(why);
+                let _ = queue.record(record, urgent, callsite);
+                let refused = queue.try_with(|queue| queue.refused().map(str::to_owned));
+                if let Some(why) = refused.flatten() {
+                    say::refusal(&why);
                 }
             }
         }
@@ -216,7 +213,7 @@ impl Road {
         match self {
             Self::Lane(lanes, queue) => queue.count_lost(lanes, reason, count),
             Self::Shared(lanes) => lanes.count_lost_shared(reason, count),
-            Self::Socket(queue) => lock(queue).count_lost(reason, count),
+            Self::Socket(queue) => queue.count_lost(reason, count),
         }
     }
 
@@ -243,9 +240,4 @@ impl Road {
             lanes.release(queue);
         }
     }
-}
-
-/// Locks a queue. A panic cannot happen while it is held; should one, the queue is usable still.
-pub(crate) fn lock(queue: &Mutex<SocketQueue>) -> MutexGuard<'_, SocketQueue> {
-    queue.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 use fleetlog_protocol::lane_queue::Lanes;
 use fleetlog_protocol::limits::LANE_RECORD_MAX;
 use fleetlog_protocol::message::DropReason;
-use fleetlog_protocol::socket_queue::{CallsiteOf, LinkNumber, SocketQueue, WhenFull, pause};
+use fleetlog_protocol::socket_queue::{CallsiteOf, LinkNumber, WhenFull, pause};
 
 use crate::builder::Transport;
 use crate::fork::{self, List, PerProcess, Replaceable};
-use crate::process::{Process, Road, lock, release_inherited};
+use crate::process::{Process, Road, release_inherited};
 use crate::thread::{self, Caller, Inside};
 
 /// How long an ending process waits for another of its threads to let go of the queue.
@@ -147,7 +147,7 @@ impl Worker {
             lanes.set_name(name);
         }
         if let Some(queue) = process.existing_socket() {
-            lock(queue).set_name(name);
+            queue.set_name(name);
         }
     }
 
@@ -156,13 +156,17 @@ impl Worker {
         let Some(process) = self.process.existing() else { return 0 };
         let Some(mut inside) = Inside::enter() else { return 0 };
         let mut lanes = process.existing_lanes().map(LanesBehind::new);
-        let socket = process.existing_socket().map(|queue| (queue, lock(queue).last_seq()));
+        let mut socket = process.existing_socket().map(|queue| (queue, None));
         loop {
             let lanes_wait = lanes.as_mut().is_some_and(LanesBehind::wait_still);
-            let unacked = socket.map_or(0, |(queue, target)| {
-                let mut queue = lock(queue);
-                queue.pump();
-                target.saturating_sub(queue.acked())
+            let unacked = socket.as_mut().map_or(0, |(queue, target)| {
+                let unacked = queue.with(|queue| {
+                    let target = *target.get_or_insert(queue.last_seq());
+                    queue.pump();
+                    target.saturating_sub(queue.acked())
+                });
+                // A queue that was not to be had may have something.
+                unacked.unwrap_or(1)
             });
             if !lanes_wait && unacked == 0 {
                 return 0;
@@ -188,7 +192,7 @@ impl Worker {
             lanes.goodbye();
         }
         if let Some(queue) = process.existing_socket() {
-            SocketQueue::goodbye_shared(queue, EXIT_PATIENCE);
+            queue.goodbye(EXIT_PATIENCE);
         }
     }
 

@@ -13,8 +13,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::bounded_lock::BoundedLock;
 use crate::frame::{self, Kind};
 use crate::lane::{Writer, wait_for_release};
 use crate::limits::{LANE_CAPACITY, LANE_RECORD_MAX, LANES_MAX, RESERVED_SHARE};
@@ -22,7 +23,7 @@ use crate::message::{DropReason, Drops, Gap, Name, bounded_name};
 use crate::record::{self, RecordEncoder};
 use crate::segment::{MappedLane, Segment, SegmentError};
 use crate::socket_queue::{CallsiteOf, LinkNumber, WhenFull};
-use crate::stall::{Access, Own, Stall};
+use crate::stall::{Access, Call, Missed, Own, Stall};
 use crate::stamp;
 use bell::Bell;
 use callsites::Callsites;
@@ -99,7 +100,9 @@ pub struct Lanes {
     names: AtomicU64,
     idle: Mutex<Idle>,
     /// The lane of all threads that have none of their own, once there is such a thread.
-    shared: Mutex<Option<LaneQueue>>,
+    shared: BoundedLock<Option<LaneQueue>>,
+    /// Of calls that did not get that lane in time: counted in the segment, and not yet in the lane.
+    missed: Missed,
 }
 
 /// Lanes that no thread has.
@@ -172,7 +175,8 @@ impl Lanes {
             name,
             names: AtomicU64::new(1),
             idle: Mutex::default(),
-            shared: Mutex::new(None),
+            shared: BoundedLock::new(None),
+            missed: Missed::default(),
             config,
         })
     }
@@ -205,13 +209,14 @@ impl Lanes {
     /// # Errors
     /// The run directory has no room for another lane.
     pub fn share(&self) -> io::Result<()> {
-        let mut shared = lock(&self.shared);
-        if shared.is_none() {
-            let mut idle = lock(&self.idle);
-            *shared = Some(match idle.queues.pop() {
+        let mut idle = lock(&self.idle);
+        if !idle.shares {
+            let queue = match idle.queues.pop() {
                 Some(queue) => queue,
                 None => self.allocate(&mut idle)?,
-            });
+            };
+            // No use of a lane that is not there takes long.
+            self.shared.with(|| None, |shared| *shared = Some(queue));
             idle.shares = true;
         }
         Ok(())
@@ -224,10 +229,10 @@ impl Lanes {
     }
 
     /// As [`LaneQueue::record`], into the lane that all threads [share](Self::share). Its lock is
-    /// held by nobody that waits.
+    /// held by nobody that waits, and a call that does not get it in time drops its record.
     ///
     /// # Errors
-    /// [`NotTaken`], also where there is no such lane.
+    /// [`NotTaken`]; where there is no such lane each record is dropped.
     pub fn record_shared(
         &self,
         record: &mut Vec<u8>,
@@ -235,20 +240,47 @@ impl Lanes {
         callsite: CallsiteOf<'_>,
     ) -> Result<(), NotTaken> {
         let number = self.number(record, callsite);
-        let mut shared = Shared(self);
+        let call = self.stall.call();
+        let mut shared = Shared { lanes: self, call: &call };
         match shared.with(|queue| queue.put(self, record, number, urgent)) {
             Some(Ok(())) => Ok(()),
-            Some(Err(refusal)) => self.insist(shared, refusal, record, number, urgent),
-            None => Err(io::Error::from(io::ErrorKind::NotFound).into()),
+            Some(Err(refusal)) => self.insist(shared, &call, refusal, record, number, urgent),
+            None => {
+                self.miss(DropReason::Full, 1);
+                Err(NotTaken::Dropped(DropReason::Full))
+            }
         }
     }
 
     /// As [`LaneQueue::count_lost`], for the lane that all threads [share](Self::share).
     pub fn count_lost_shared(&self, reason: DropReason, count: u64) {
-        let counted = Shared(self).with(|queue| queue.count_lost(self, reason, count));
-        if counted.is_none() {
-            self.count_lost(reason, count);
+        let call = self.stall.call();
+        let mut shared = Shared { lanes: self, call: &call };
+        if shared.with(|queue| queue.count_lost(self, reason, count)).is_none() {
+            self.miss(reason, count);
         }
+    }
+
+    /// Counts records whose calls did not get their lane.
+    #[cold]
+    fn miss(&self, reason: DropReason, count: u64) {
+        self.count_lost(reason, count);
+        self.missed.add(reason, count);
+    }
+
+    /// Uses the lane that all threads share, as soon as nobody else does; `None` = the time came
+    /// first, or there is no such lane.
+    fn with_shared<T>(
+        &self,
+        until: impl FnOnce() -> Option<Instant>,
+        use_it: impl FnOnce(&mut LaneQueue) -> T,
+    ) -> Option<T> {
+        let used = self.shared.with(until, |shared| {
+            let queue = shared.as_mut()?;
+            queue.pending.add(self.missed.take());
+            Some(use_it(queue))
+        });
+        used.flatten()
     }
 
     /// The number of a record's callsite; 0 = the definition is in the record.
@@ -268,12 +300,12 @@ impl Lanes {
     fn insist(
         &self,
         mut lane: impl Access<LaneQueue>,
+        call: &Call<'_>,
         mut refusal: Refusal,
         record: &[u8],
         number: u32,
         urgent: bool,
     ) -> Result<(), NotTaken> {
-        let call = self.stall.call();
         let mut is_alive = None;
         let reason = loop {
             let (place, seen) = match refusal {
@@ -300,7 +332,9 @@ impl Lanes {
             }
             is_alive = Some(self.ring());
         };
-        let _ = lane.with(|queue| queue.count_lost(self, reason, 1));
+        if lane.with(|queue| queue.count_lost(self, reason, 1)).is_none() {
+            self.miss(reason, 1);
+        }
         Err(NotTaken::Dropped(reason))
     }
 
@@ -352,11 +386,7 @@ impl Lanes {
                 queue.settle(self);
             }
         }
-        if let Ok(mut shared) = self.shared.try_lock()
-            && let Some(queue) = shared.as_mut()
-        {
-            queue.settle(self);
-        }
+        self.with_shared(|| Some(Instant::now()), |queue| queue.settle(self));
         self.segment.mark_left();
     }
 
@@ -422,7 +452,10 @@ impl LaneQueue {
         let number = lanes.number(record, callsite);
         match self.put(lanes, record, number, urgent) {
             Ok(()) => Ok(()),
-            Err(refusal) => lanes.insist(Own(self), refusal, record, number, urgent),
+            Err(refusal) => {
+                let call = lanes.stall.call();
+                lanes.insist(Own(self), &call, refusal, record, number, urgent)
+            }
         }
     }
 
@@ -588,11 +621,14 @@ impl LaneQueue {
 }
 
 /// The lane that all threads share who have none of their own.
-struct Shared<'l>(&'l Lanes);
+struct Shared<'l> {
+    lanes: &'l Lanes,
+    call: &'l Call<'l>,
+}
 
 impl Access<LaneQueue> for Shared<'_> {
     fn with<T>(&mut self, use_it: impl FnOnce(&mut LaneQueue) -> T) -> Option<T> {
-        lock(&self.0.shared).as_mut().map(use_it)
+        self.lanes.with_shared(|| self.call.lock_until(), use_it)
     }
 }
 
@@ -614,4 +650,67 @@ fn carry_definition(record: &mut Vec<u8>, define: &dyn Fn(&mut Vec<u8>)) {
 /// Locks; nothing here panics while a lock is held, and what it guards stays usable.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use crate::Level;
+
+    static LINK: LinkNumber = LinkNumber::new();
+    static FILE: LinkNumber = LinkNumber::new();
+
+    #[test]
+    fn four_hundred_calls_that_do_not_get_the_shared_lane_return_and_are_counted_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let run_dir = folder.path().join("run");
+        let lanes = Lanes::create(LanesConfig {
+            socket: run_dir.join("socket"),
+            run_dir,
+            when_full: WhenFull::Block { stall_budget: Duration::from_millis(20) },
+            name: "worker".to_owned(),
+            link_number: &LINK,
+            file_number: &FILE,
+        })
+        .unwrap();
+        lanes.share().unwrap();
+        let log = || {
+            let mut record = Vec::new();
+            RecordEncoder::new(&mut record, Level::Info, 1024).finish(1, 0, 0);
+            lanes.record_shared(&mut record, false, CallsiteOf::Inline)
+        };
+        let refused = |taken: Result<(), NotTaken>| {
+            assert!(matches!(taken, Err(NotTaken::Dropped(DropReason::Full))), "{taken:?}");
+        };
+        // A holder that does not let go before all of them have returned.
+        lanes.with_shared(
+            || None,
+            |_| {
+                thread::scope(|scope| {
+                    for _ in 0..400 {
+                        scope.spawn(|| refused(log()));
+                    }
+                    lanes.count_lost_shared(DropReason::Reentrant, 3);
+                });
+            },
+        );
+        log().expect("there is room");
+        let bytes = lanes.segment.unreleased(0, lanes.heads()[0].1).unwrap();
+        let (mut at, mut kinds, mut gaps) = (0, Vec::new(), Vec::new());
+        while let Ok(Some(frame)) = frame::take(&bytes[at..]) {
+            kinds.push(frame.kind);
+            if frame.kind == Kind::Gap {
+                let gap = Gap::decode(frame.body).unwrap();
+                gaps.push((gap.first_seq, gap.seq, gap.drops));
+            }
+            at += frame.len;
+        }
+        assert_eq!(kinds, [Kind::Name, Kind::Gap, Kind::Record]);
+        let mut drops = Drops::default();
+        drops.0[DropReason::Full as usize] = 400;
+        drops.0[DropReason::Reentrant as usize] = 3;
+        assert_eq!(gaps, [(1, 403, drops)]);
+    }
 }

@@ -4,12 +4,12 @@
 //! they are acknowledged, as long as its stall budget allows, and only then says goodbye. As with a
 //! record, the queue's lock is held by nobody that waits.
 
-use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::link::Broken;
 use super::wait::Ahead;
-use super::{SocketQueue, WhenFull, pause};
+use super::{SocketQueue, WhenFull};
 use crate::frame::{self, Kind};
 use crate::limits::STALL_BUDGET_DEFAULT;
 use crate::message::Goodbye;
@@ -18,30 +18,6 @@ use crate::stall::{Access, Stall};
 /// How long a worker with nothing left to send looks for a listener to take leave from: a restart
 /// is not worth being noted as dead, and a fleet that has ended is not worth a stall budget.
 const LONELY_FAREWELL: Duration = Duration::from_millis(100);
-
-/// How often an ending process tries to get the lock of its queue.
-const TRY_AGAIN: Duration = Duration::from_millis(1);
-
-/// A queue whose lock may be held by a thread that an exiting process has ended already.
-pub(super) struct BeforeExit<'q> {
-    pub(super) queue: &'q Mutex<SocketQueue>,
-    pub(super) until: Instant,
-}
-
-impl Access<SocketQueue> for BeforeExit<'_> {
-    fn with<T>(&mut self, use_it: impl FnOnce(&mut SocketQueue) -> T) -> Option<T> {
-        loop {
-            match self.queue.try_lock().map_err(|error| match error {
-                TryLockError::Poisoned(poisoned) => Some(PoisonError::into_inner(poisoned)),
-                TryLockError::WouldBlock => None,
-            }) {
-                Ok(mut queue) | Err(Some(mut queue)) => return Some(use_it(&mut queue)),
-                Err(None) if Instant::now() >= self.until => return None,
-                Err(None) => pause(TRY_AGAIN),
-            }
-        }
-    }
-}
 
 /// How far a leave is.
 enum Leave {
@@ -60,7 +36,7 @@ pub(super) fn goodbye(mut queue: impl Access<SocketQueue>) {
     while let Some(Leave::Wait(ahead, everything_is_sent)) =
         queue.with(|queue| queue.try_leave(alone_until))
     {
-        if !(Ahead { stall: Arc::clone(&stall), ..ahead }).wait(&call) {
+        if !ahead.wait(&call) {
             if everything_is_sent {
                 queue.with(SocketQueue::say_goodbye);
             }

@@ -7,19 +7,20 @@
 //! long as the worker lives. It never starts a thread: connecting, sending and hearing happen
 //! inside of the calls, and a call never waits longer than the stall budget.
 //!
-//! One queue is used under one lock; stamping and sending under it is what keeps one
+//! A queue that several threads use ([`SharedQueue`]) is used under one lock; stamping and sending under it is what keeps one
 //! connection's stamps in order.
 
 mod address_hasher;
 mod leave;
 pub(crate) mod link;
+mod shared;
 mod wait;
 mod window;
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::poll::PollFlags;
@@ -28,7 +29,7 @@ use crate::frame::{self, Kind};
 use crate::limits::{CALLSITES_MAX, FRAME_MAX};
 use crate::message::{DropReason, Drops, Gap, Goodbye, Hello, Name, QueueId, bounded_name};
 use crate::record::{self, RecordEncoder};
-use crate::stall::{Access, Own, Stall};
+use crate::stall::{Access, Call, Own, Stall};
 use crate::stamp;
 use address_hasher::AddressHasher;
 use link::{Broken, Heard, Link};
@@ -38,6 +39,7 @@ use window::Window;
 
 pub use crate::descriptor::LinkNumber;
 pub use crate::stall::WhenFull;
+pub use shared::SharedQueue;
 
 /// The pause after a connection that could not be made; it doubles up to the longest. The
 /// longest is short against the time in which a busy worker fills its window.
@@ -177,21 +179,10 @@ impl SocketQueue {
         urgent: bool,
         callsite: CallsiteOf<'_>,
     ) -> Result<(), DropReason> {
-        record_in(Own(self), record, urgent, callsite)
-    }
-
-    /// As [`record`](Self::record), for a queue that several threads use. Its lock is held by nobody
-    /// that waits, so that each call waits at most its own budget.
-    ///
-    /// # Errors
-    /// As [`record`](Self::record).
-    pub fn record_shared(
-        queue: &Mutex<Self>,
-        record: &mut Vec<u8>,
-        urgent: bool,
-        callsite: CallsiteOf<'_>,
-    ) -> Result<(), DropReason> {
-        record_in(queue, record, urgent, callsite)
+        let stall = Arc::clone(&self.stall);
+        let call = stall.call();
+        let taken = record_in(Own(self), &call, record, urgent, callsite);
+        taken.map_err(|counted| counted.unwrap_or(DropReason::Full))
     }
 
     /// Takes a record into the window and hands it to the kernel, as far as there is room now.
@@ -411,7 +402,7 @@ impl SocketQueue {
             (link.socket(), flags)
         });
         let at_most = if on.is_some() { Duration::MAX } else { self.until_retry() };
-        Ahead { stall: Arc::clone(&self.stall), on, at_most }
+        Ahead { on, at_most }
     }
 
     fn until_retry(&self) -> Duration {
@@ -425,12 +416,6 @@ impl SocketQueue {
     /// A queue that never logged and never connected has nothing to take leave from.
     pub fn goodbye(&mut self) {
         leave::goodbye(Own(self));
-    }
-
-    /// As [`goodbye`](Self::goodbye), for a queue that several threads use, of which an exiting
-    /// process may have ended one that holds the lock: after `patience` it is given up.
-    pub fn goodbye_shared(queue: &Mutex<Self>, patience: Duration) {
-        leave::goodbye(leave::BeforeExit { queue, until: Instant::now() + patience });
     }
 
     fn flush_once(&mut self) {
@@ -556,41 +541,40 @@ enum Step {
 }
 
 /// Takes a record, and waits for room in the window and in the socket as long as policy and budget
-/// allow, so that a call that returns has handed its record to the kernel.
+/// allow, so that a call that returns has handed its record to the kernel. Fails with the reason for
+/// which it was dropped and counted; without one nothing was counted: the queue was not to be had.
 fn record_in(
     mut queue: impl Access<SocketQueue>,
+    call: &Call<'_>,
     record: &mut Vec<u8>,
     urgent: bool,
     callsite: CallsiteOf<'_>,
-) -> Result<(), DropReason> {
+) -> Result<(), Option<DropReason>> {
     let plain = record.len();
     let mut step = queue.with(|queue| queue.try_record(record, urgent, callsite));
-    let (Some(Step::NoRoom(first)) | Some(Step::Unsent(_, first))) = &step else {
-        return if let Some(Step::Dropped(reason)) = step { Err(reason) } else { Ok(()) };
-    };
-    let stall = Arc::clone(&first.stall);
-    let call = stall.call();
     loop {
         step = match step {
-            None | Some(Step::Done) => return Ok(()),
-            Some(Step::Dropped(reason)) => return Err(reason),
+            None => return Err(None),
+            Some(Step::Done) => return Ok(()),
+            Some(Step::Dropped(reason)) => return Err(Some(reason)),
             Some(Step::NoRoom(ahead)) => {
-                if !ahead.wait(&call) {
-                    let reason = queue.with(SocketQueue::count_drop);
-                    return Err(reason.unwrap_or(DropReason::Full));
+                if !ahead.wait(call) {
+                    return Err(queue.with(SocketQueue::count_drop));
                 }
                 // A definition that the last attempt appended would stand there twice.
                 record.truncate(plain);
                 queue.with(|queue| queue.try_record(record, urgent, callsite))
             }
             Some(Step::Unsent(to, ahead)) => {
-                if !ahead.wait(&call) {
+                if !ahead.wait(call) {
                     return Ok(());
                 }
-                queue.with(|queue| {
+                let again = queue.with(|queue| {
                     queue.hear();
                     queue.try_send(to)
-                })
+                });
+                // It is in the window, and whoever has the queue sends what is there.
+                Some(again.unwrap_or(Step::Done))
             }
         };
     }

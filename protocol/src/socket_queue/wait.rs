@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::descriptor::Kept;
-use crate::stall::{Call, Stall};
+use crate::stall::Call;
 
 /// The longest sleep without a look at the queue: another thread may have read what made room.
 const SLICE: Duration = Duration::from_millis(10);
@@ -18,7 +18,6 @@ const SLICE: Duration = Duration::from_millis(10);
 /// What a call has to wait for, without the queue's lock.
 #[derive(Debug)]
 pub(super) struct Ahead {
-    pub(super) stall: Arc<Stall>,
     /// The connection, kept open by this, and what it is to become ready for; `None` = there is none,
     /// and time has to pass until the next attempt to connect.
     pub(super) on: Option<(Arc<Kept>, PollFlags)>,

@@ -12,7 +12,7 @@ use nix::sys::pthread::{Pthread, pthread_kill, pthread_self};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
 use super::listener::{Listener, Meeting, PATIENCE, Said, until};
-use super::worker::{Worker, record_of};
+use super::worker::{Worker, log_shared, record_of};
 use super::{check_unbroken, texts};
 
 /// Runs something that must not hang, on a thread of its own.
@@ -94,6 +94,99 @@ fn a_listener_that_reads_nothing_costs_its_budget_and_no_more() {
     });
     assert!(taken > 1000);
     assert_eq!(drops, Drops([20_001, 0, 0, 0]));
+}
+
+#[test]
+fn four_hundred_calls_that_do_not_get_the_queue_return_and_are_counted_in_it() {
+    must_return("four hundred threads", || {
+        let meeting = Meeting::new();
+        let queue = Worker::builder().block(Duration::from_millis(20)).share(&meeting);
+        // A holder that does not let go before all of them have returned.
+        queue.with(|_| {
+            thread::scope(|scope| {
+                for _ in 0..400 {
+                    scope.spawn(|| {
+                        assert_eq!(log_shared(&queue, "dropped"), Err(DropReason::Full));
+                    });
+                }
+                queue.count_lost(DropReason::Reentrant, 3);
+                queue.set_name("second");
+            });
+        });
+        log_shared(&queue, "after").expect("there is room");
+        let listener = meeting.listen();
+        until("a connection", || {
+            queue.with(|queue| {
+                queue.pump();
+                queue.is_connected().then_some(())
+            })?
+        });
+        let (mut peer, greeting) = listener.greet();
+        let said = peer.said();
+        assert_eq!(check_unbroken(&said, 1), (1, Drops([400, 0, 3, 0])));
+        let name = said.iter().position(|said| *said == Said::Name("second".to_owned()));
+        let gap = said.iter().position(|said| matches!(said, Said::Gap(_)));
+        assert!(gap.is_some() && gap < name, "{said:?} after {greeting:?}");
+    });
+}
+
+#[test]
+fn what_four_hundred_threads_attempt_is_written_or_told_whatever_the_listener_does() {
+    const EACH: u64 = 50;
+    /// Whether the listener acknowledges a frame of this number.
+    type Acks = fn(u64) -> bool;
+    let listeners: [(&'static str, Option<Acks>); 3] = [
+        ("healthy", Some(|_| true)),
+        ("stuttering", Some(|seq| seq % 500 == 0)),
+        ("stopped", None),
+    ];
+    for (name, acks) in listeners {
+        let (told, account) = must_return(name, move || {
+            let meeting = Meeting::new();
+            let listener = meeting.listen();
+            let builder = Worker::builder().window(64 << 10).block(Duration::from_millis(20));
+            let queue = builder.share(&meeting);
+            let (done, all) = mpsc::channel::<()>();
+            let reader = thread::spawn(move || {
+                let (mut peer, _) = listener.greet();
+                let mut said = Vec::new();
+                if acks.is_none() {
+                    // It reads nothing before all threads have gone.
+                    let _ = all.recv();
+                }
+                while let Some(frame) = peer.next() {
+                    if let Some(seq) = frame.seq()
+                        && acks.is_none_or(|acks| acks(seq) || seq == 400 * EACH)
+                    {
+                        peer.ack(seq);
+                    }
+                    said.push(frame);
+                }
+                check_unbroken(&said, 1)
+            });
+            thread::scope(|scope| {
+                for _ in 0..400 {
+                    scope.spawn(|| {
+                        for _ in 0..EACH {
+                            // The account tells what became of it.
+                            let _ = log_shared(&queue, &"x".repeat(100));
+                        }
+                    });
+                }
+            });
+            drop(done);
+            let account = queue.with(|queue| queue.account()).expect("it is free");
+            until("the last report is sent", || {
+                queue.goodbye(PATIENCE);
+                (queue.with(|queue| queue.acked()) == Some(400 * EACH)).then_some(())
+            });
+            drop(queue);
+            (reader.join().expect("the listener lives"), account)
+        });
+        assert_eq!(told, (account.accepted, account.dropped), "{name}");
+        assert_eq!(account.accepted + account.dropped.total(), 400 * EACH, "{name}");
+        assert!(account.accepted > 0, "{name}");
+    }
 }
 
 #[test]

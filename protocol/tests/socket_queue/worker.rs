@@ -8,7 +8,9 @@ use fleetlog_protocol::frame::HEADER_LEN;
 use fleetlog_protocol::limits::WINDOW_MIN;
 use fleetlog_protocol::message::DropReason;
 use fleetlog_protocol::record::{FieldName, RecordEncoder};
-use fleetlog_protocol::socket_queue::{CallsiteOf, Config, LinkNumber, SocketQueue, WhenFull};
+use fleetlog_protocol::socket_queue::{
+    CallsiteOf, Config, LinkNumber, SharedQueue, SocketQueue, WhenFull,
+};
 
 use super::listener::{Meeting, until};
 
@@ -34,15 +36,23 @@ impl Builder {
     }
 
     pub fn start(self, meeting: &Meeting) -> Worker {
-        let config = Config {
+        Worker { queue: SocketQueue::new(self.config(meeting)) }
+    }
+
+    /// The queue of several threads.
+    pub fn share(self, meeting: &Meeting) -> SharedQueue {
+        SharedQueue::new(self.config(meeting))
+    }
+
+    fn config(self, meeting: &Meeting) -> Config {
+        Config {
             socket: meeting.socket(),
             window: self.window,
             when_full: self.when_full,
             name: "first".to_owned(),
             fallback: String::new(),
             link_number: Box::leak(Box::new(LinkNumber::new())),
-        };
-        Worker { queue: SocketQueue::new(config) }
+        }
     }
 }
 
@@ -110,6 +120,12 @@ impl Worker {
             self.queue.is_connected().then_some(())
         });
     }
+}
+
+/// Logs into the queue of several threads.
+pub fn log_shared(queue: &SharedQueue, text: &str) -> Result<(), DropReason> {
+    let define = |out: &mut Vec<u8>| define(Level::Info, out);
+    queue.record(&mut record_of(Level::Info, text), false, CallsiteOf::Static(1, &define))
 }
 
 pub fn record_of(level: Level, text: &str) -> Vec<u8> {
