@@ -144,3 +144,41 @@ fn a_reader_that_leaves_ends_a_pipe_inside_of_the_job() {
     assert_eq!(printed(&lines, "stdout"), ["y", "y"]);
     assert_eq!(printed(&lines, "stderr"), ["141"]);
 }
+
+#[test]
+fn a_copy_that_can_not_be_written_is_told_of_and_costs_the_log_nothing() {
+    for (script, code) in [("echo one; echo two", 1), ("echo one; echo two; exit 7", 7)] {
+        let fixture = fixture();
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", "exec \"$0\" \"$@\" >/dev/full", BINARIES.fleetlog]);
+        command.args(["run", "--tee", "--format", "json", "--file"]).arg(fixture.log());
+        command.args(["--", "/bin/sh", "-c", script]);
+        command.env("FLEETLOG_RUN_DIR", fixture.run_dir());
+        let output = command.output().expect("the command");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains("the copy of the job's stdout ends early"), "{said}");
+        assert!(said.contains("No space left on device"), "{said}");
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        let lines = judge::lines(&fixture.log());
+        assert_eq!(printed(&lines, "stdout"), ["one", "two"]);
+    }
+}
+
+#[test]
+fn who_has_read_enough_of_a_copy_makes_no_failure() {
+    let fixture = fixture();
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "\"$0\" \"$@\" | head -n 1; exit 0", BINARIES.fleetlog]);
+    command.args(["run", "--tee", "--format", "json", "--file"]).arg(fixture.log());
+    command.args([
+        "--",
+        "/bin/sh",
+        "-c",
+        "i=0; while [ $i -lt 20000 ]; do echo $i; i=$((i+1)); done",
+    ]);
+    command.env("FLEETLOG_RUN_DIR", fixture.run_dir());
+    let output = command.output().expect("the command");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!said.contains("the copy"), "{said}");
+    assert_eq!(printed(&judge::lines(&fixture.log()), "stdout").len(), 20_000);
+}

@@ -67,7 +67,8 @@ pub(super) struct Run {
     #[arg(long, default_value = "info", value_parser = level())]
     stderr_level: Level,
 
-    /// Copy what the job prints to this command's own outputs too, byte for byte
+    /// Copy what the job prints to this command's own outputs too, byte for byte; a copy that can't
+    /// be written is told of, and a job that succeeded then ends with code 1, as tee does
     #[arg(long)]
     tee: bool,
 
@@ -105,6 +106,10 @@ impl Run {
         let mut code = outcome.code;
         if let Some(why) = &outcome.unwritten {
             screen.failure(&Failure::failed("run", why));
+            code = code.max(1);
+        }
+        if let Some(why) = &outcome.uncopied {
+            screen.failure(&Failure::failed("run --tee", why));
             code = code.max(1);
         }
         match outcome.receipt {

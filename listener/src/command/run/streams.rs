@@ -2,6 +2,9 @@
 //!
 //! Standard output is read before standard error where both have something; across the two the
 //! order is that in which they became readable, which is the best that two pipes can tell.
+//!
+//! A copy that can't be written ends there, and is told of at the end: the record is what counts, so that
+//! the job goes on. Whoever closes the pipe of a copy has read enough, and that is no failure.
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -47,8 +50,10 @@ struct Stream {
     /// Until its end.
     pipe: Option<OwnedFd>,
     lines: Lines,
-    /// Whether it is copied; not any more once nobody reads the copy.
+    /// Whether it is copied; not any more once that has failed.
     tee: bool,
+    /// Why the copy has an end before the stream.
+    failure: Option<Errno>,
     /// What may still be in the pipe of what was there when that was asked.
     due: usize,
 }
@@ -60,6 +65,7 @@ impl Streams {
             pipe: Some(pipe),
             lines: Lines::new(LINE_MAX),
             tee,
+            failure: None,
             due: 0,
         };
         Self {
@@ -71,6 +77,19 @@ impl Streams {
     /// Whether both have come to their end.
     pub(super) fn are_closed(&self) -> bool {
         self.streams.iter().all(|stream| stream.pipe.is_none())
+    }
+
+    /// What is not copied, and why.
+    pub(super) fn uncopied(&self) -> Option<String> {
+        let failed = self.streams.iter().find_map(|stream| Some((stream.which, stream.failure?)));
+        failed.map(|(which, errno)| {
+            format!(
+                "the copy of the job's {} ends early, because it can't be written: {}; the log has \
+                 all of it",
+                which.name(),
+                errno.desc(),
+            )
+        })
     }
 
     /// Remembers what the pipes hold at the moment.
@@ -144,7 +163,12 @@ impl Stream {
                 // The copy comes after the record: whoever sees it may look for the record.
                 let which = self.which;
                 self.lines.feed(bytes, |line, missing| journal.line(which, pid, line, missing));
-                self.tee = self.tee && copy(which, bytes);
+                if self.tee
+                    && let Err(errno) = copy(which, bytes)
+                {
+                    self.tee = false;
+                    self.failure = (errno != Errno::EPIPE).then_some(errno);
+                }
             }
             Err(_) => {}
         }
@@ -158,8 +182,8 @@ impl Stream {
     }
 }
 
-/// Writes all bytes to the stream of this process; `false` = nobody reads it.
-fn copy(which: Which, mut bytes: &[u8]) -> bool {
+/// Writes all bytes to the stream of this process.
+fn copy(which: Which, mut bytes: &[u8]) -> Result<(), Errno> {
     let (stdout, stderr) = (io::stdout(), io::stderr());
     let out = match which {
         Which::Stdout => stdout.as_fd(),
@@ -173,8 +197,8 @@ fn copy(which: Which, mut bytes: &[u8]) -> bool {
                 // Somebody else made it non-blocking.
                 let _ = poll(&mut [PollFd::new(out, PollFlags::POLLOUT)], PollTimeout::NONE);
             }
-            Err(_) => return false,
+            Err(errno) => return Err(errno),
         }
     }
-    true
+    Ok(())
 }

@@ -44,6 +44,8 @@ pub(super) struct Outcome {
     pub(super) code: u8,
     /// What is not in the files.
     pub(super) unwritten: Option<String>,
+    /// What `--tee` did not copy.
+    pub(super) uncopied: Option<String>,
     /// The receipt of a listener in this process.
     pub(super) receipt: Option<Result<Receipt, ListenError>>,
 }
@@ -97,11 +99,13 @@ impl<'a> Watch<'a> {
         let bell = prepare(&target, at_terminal)
             .map_err(|error| Failure::failed("the job can't be watched", error))?;
         let begun = Instant::now();
+        let mut uncopied = None;
         let code = match Job::start(self.command, &self.variables(), &target) {
             Ok((job, stdout, stderr)) => {
-                let streams = Streams::new(stdout, stderr, self.tee);
+                let mut streams = Streams::new(stdout, stderr, self.tee);
                 self.journal.started(self.command, job.pid());
-                let watched = self.attend(job, streams, &bell, begun, screen);
+                let watched = self.attend(job, &mut streams, &bell, begun, screen);
+                uncopied = streams.uncopied();
                 watched.map_err(|error| Failure::failed("the job can't be watched", error))?
             }
             Err(error) => self.fail(&error, screen),
@@ -111,7 +115,7 @@ impl<'a> Watch<'a> {
         let unwritten = journal.unwritten();
         // A listener that still sees the connection would take its end for a crash.
         drop(journal);
-        Ok(Outcome { code, unwritten, receipt: home.close() })
+        Ok(Outcome { code, unwritten, uncopied, receipt: home.close() })
     }
 
     /// What lets a worker inside of the job find the way by itself.
@@ -127,7 +131,7 @@ impl<'a> Watch<'a> {
     fn attend(
         &mut self,
         mut job: Job,
-        mut streams: Streams,
+        streams: &mut Streams,
         bell: &UnixStream,
         begun: Instant,
         screen: &mut Screen,
