@@ -3,8 +3,10 @@
 //! Used by the commands `stop`, `sync` and `status` and by a program that sends the sentinel
 //! itself.
 
+use std::fmt;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -30,6 +32,9 @@ pub enum ClientError {
         "no listener lives in the run directory {0}: start one with `fleetlog listen --run-dir {0}`"
     )]
     NoListener(PathBuf),
+    /// This process may not ask, whether a listener lives or not.
+    #[error(transparent)]
+    NotPermitted(#[from] NotPermitted),
     /// The listener did not answer in time.
     #[error("the listener did not finish within {0:?}; it goes on with what it was asked")]
     TimedOut(Duration),
@@ -55,7 +60,71 @@ pub enum ClientError {
     },
 }
 
+/// Permissions keep this process from the listener's socket: nobody can tell it whether one lives.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct NotPermitted {
+    /// What does not let it pass: the socket, the run directory, or a folder above.
+    pub path: PathBuf,
+    /// The user and the group of this process.
+    pub uid: u32,
+    /// See [`uid`](Self::uid).
+    pub gid: u32,
+    /// The owner, the group and the permissions of what does not let it pass, if that can be told.
+    pub access: Option<(u32, u32, u32)>,
+    /// It is the listener that gave these permissions, at its start.
+    is_listeners: bool,
+}
+
+impl NotPermitted {
+    /// Looks for what keeps this process from a socket. What can be looked at last is what lets
+    /// nobody go on.
+    fn on_the_way_to(socket: &Path) -> Self {
+        let there = socket.ancestors().find_map(|path| Some((path, path.metadata().ok()?)));
+        let (path, access) = match there {
+            Some((path, found)) => (path, Some((found.uid(), found.gid(), found.mode() & 0o7777))),
+            None => (socket, None),
+        };
+        let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+        let is_listeners = path == socket || Some(path) == socket.parent();
+        Self { path: path.to_owned(), uid, gid, access, is_listeners }
+    }
+}
+
+impl fmt::Display for NotPermitted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, uid, gid, access, is_listeners } = self;
+        write!(
+            f,
+            "whether a listener lives can't be known: uid {uid}, gid {gid} may not use {}",
+            path.display()
+        )?;
+        let Some((owner, group, mode)) = access else {
+            return write!(f, "; run this as root, or name another run directory with --run-dir");
+        };
+        write!(
+            f,
+            ", which belongs to uid {owner}, gid {group} with mode {mode:04o}; run this as root or as \
+             uid {owner}, "
+        )?;
+        if *is_listeners {
+            write!(
+                f,
+                "or let its listener admit others: `fleetlog listen --allow-uid {uid}`, or \
+                 `--socket-mode 0660` for a group"
+            )
+        } else {
+            write!(f, "or let others pass: `chmod o+x {}`", path.display())
+        }
+    }
+}
+
 impl ClientError {
+    /// Whether permissions keep this process from the listener, if one lives.
+    #[must_use]
+    pub const fn is_not_permitted(&self) -> bool {
+        matches!(self, Self::NotPermitted(_))
+    }
+
     /// Whether nobody listens in the run directory.
     #[must_use]
     pub const fn is_no_listener(&self) -> bool {
@@ -122,8 +191,23 @@ fn connect(
             {
                 return Err(ClientError::NoListener(run_dir.to_owned()));
             }
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                return Err(NotPermitted::on_the_way_to(path).into());
+            }
             Err(source) => return Err(ClientError::Socket { path: path.to_owned(), source }),
         }
+    }
+}
+
+/// Whether permissions keep this process from a listener of this run directory, if one lives.
+///
+/// # Errors
+/// What keeps it.
+pub fn check_permission(run_dir: &Path) -> Result<(), NotPermitted> {
+    let Ok(socket) = run_dir::socket_path(run_dir) else { return Ok(()) };
+    match connect(run_dir, &socket, Duration::ZERO, Instant::now()) {
+        Err(ClientError::NotPermitted(why)) => Err(why),
+        _ => Ok(()),
     }
 }
 

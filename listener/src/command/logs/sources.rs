@@ -51,6 +51,8 @@ pub(in crate::command) struct Living {
     pub(in crate::command) is_there: bool,
     /// Why it can't write at the moment.
     pub(in crate::command) paused: Option<String>,
+    /// Why it can't be known whether one is there.
+    unknown: Option<String>,
     sinks: Vec<Sink>,
 }
 
@@ -89,10 +91,14 @@ impl Living {
                     let absolute = |sink: Sink| Sink { target: place.join(&sink.target), ..sink };
                     let is_file = |sink: &Sink| is_path(&sink.target);
                     let sinks = sinks.into_iter().filter(is_file).map(absolute).collect();
-                    Self { is_there: true, paused: listener.paused, sinks }
+                    Self { is_there: true, paused: listener.paused, unknown: None, sinks }
                 },
             ),
             Err(ClientError::TimedOut(_)) => Self { is_there: true, ..Self::default() },
+            // Who reads a log goes on as if one were there: that does not take it for finished.
+            Err(ClientError::NotPermitted(why)) => {
+                Self { is_there: true, unknown: Some(why.to_string()), ..Self::default() }
+            }
             _ => Self::default(),
         }
     }
@@ -146,7 +152,9 @@ impl Sources {
         };
         if sinks.is_empty() {
             let run_dir = settings.run_dir();
-            let why = if living.is_there {
+            let why = if let Some(why) = &living.unknown {
+                why.clone()
+            } else if living.is_there {
                 format!("the listener in {} writes no file", run_dir.display())
             } else {
                 format!("no listener lives in {} to name its files", run_dir.display())

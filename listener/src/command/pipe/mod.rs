@@ -12,7 +12,7 @@ use fleetlog_protocol::record::{FieldName, RecordEncoder};
 use fleetlog_protocol::socket_queue::{
     CallsiteOf, Config, LinkNumber, SocketQueue, WhenFull, pause,
 };
-use fleetlog_protocol::{Level, run_dir};
+use fleetlog_protocol::{Level, client, run_dir};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -73,6 +73,8 @@ impl Pipe {
         if run_dir.exists() {
             run_dir::check_trust(&run_dir).map_err(|error| Failure::failed("pipe", error))?;
         }
+        // Waiting would not help, and what it reads would be lost.
+        client::check_permission(&run_dir).map_err(|error| Failure::failed("pipe", error))?;
         let queue = SocketQueue::new(Config {
             socket,
             window: WINDOW_DEFAULT,
@@ -186,6 +188,11 @@ impl Worker<'_> {
                 count(left),
                 things(attempted, "record")
             );
+            if !self.queue.is_connected()
+                && let Err(why) = client::check_permission(run_dir)
+            {
+                return Err(Failure::failed(what, why));
+            }
             return Err(match self.queue.refused() {
                 Some(why) => Failure::failed(what, format_args!("the listener refused: {why}")),
                 None => Failure::new(Code::TimedOut, {
