@@ -12,8 +12,8 @@ use fleetlog_protocol::limits::{
     RECORD_MIN, SPAN_DEPTH_MAX,
 };
 use fleetlog_protocol::message::{
-    Ack, Attach, Drops, Gap, Goodbye, Hello, LevelChange, Name, QueueId, Receipt, Reply, Request,
-    Welcome, WorkerAccount, bounded_name,
+    Ack, Attach, Drops, Gap, Goodbye, Hello, LevelChange, Loss, Losses, Name, QueueId, Receipt,
+    Reply, Request, Welcome, WorkerAccount, bounded_name,
 };
 use fleetlog_protocol::record::{self, FieldEncoder, FieldName, Record, RecordEncoder, Value};
 use fleetlog_protocol::segment::FileName;
@@ -63,6 +63,17 @@ fn drops() -> impl Strategy<Value = Drops> {
     any::<[u64; 4]>().prop_map(Drops)
 }
 
+fn losses() -> impl Strategy<Value = Losses> {
+    let loss = proptest::sample::select(&Loss::ALL[..]);
+    vec((loss, any::<u64>(), any::<u64>(), any::<u64>()), 0..20).prop_map(|list| {
+        let mut losses = Losses::default();
+        for (loss, records, times, at) in list {
+            losses.note(loss, records, times, at);
+        }
+        losses
+    })
+}
+
 fn receipt() -> impl Strategy<Value = Receipt> {
     let account = (text(30), any::<u32>(), any::<u64>(), drops()).prop_map(
         |(name, pid, written, dropped)| WorkerAccount {
@@ -72,8 +83,8 @@ fn receipt() -> impl Strategy<Value = Receipt> {
             dropped,
         },
     );
-    (any::<u32>(), any::<[u64; 10]>(), drops(), vec(account, 0..5)).prop_map(
-        |(pid, numbers, dropped, accounts)| {
+    (any::<u32>(), any::<[u64; 10]>(), drops(), losses(), vec(account, 0..5)).prop_map(
+        |(pid, numbers, dropped, losses, accounts)| {
             let [
                 uptime,
                 workers,
@@ -99,6 +110,7 @@ fn receipt() -> impl Strategy<Value = Receipt> {
                 truncated,
                 doubles,
                 offences,
+                losses,
                 accounts,
             }
         },

@@ -9,8 +9,8 @@ use fleetlog_protocol::callsite::Definition;
 use fleetlog_protocol::frame::{self, Kind, PREFACE};
 use fleetlog_protocol::limits::PROTOCOL_VERSION;
 use fleetlog_protocol::message::{
-    Ack, Attach, Drops, Gap, Goodbye, Hello, LevelChange, Name, QueueId, Receipt, Reply, Request,
-    Welcome, WorkerAccount,
+    Ack, Attach, Drops, Gap, Goodbye, Hello, LevelChange, Loss, Losses, Name, QueueId, Receipt,
+    Reply, Request, Welcome, WorkerAccount,
 };
 use fleetlog_protocol::record::{self, FieldEncoder, FieldName, RecordEncoder};
 use fleetlog_protocol::segment::FileName;
@@ -374,6 +374,8 @@ fn a_receipt_has_these_bytes() {
         written: 15,
         dropped: Drops([16, 17, 18, 19]),
     };
+    let mut losses = Losses::default();
+    losses.note(Loss::Torn, 0, 30, 40);
     let receipt = Receipt {
         pid: 0x0304,
         uptime: Duration::from_nanos(1),
@@ -387,6 +389,7 @@ fn a_receipt_has_these_bytes() {
         doubles: 9,
         offences: 10,
         dropped: Drops([11, 12, 13, 14]),
+        losses,
         accounts: vec![account],
     };
     let numbers: Vec<u8> = (1..=14_u64).flat_map(u64::to_le_bytes).collect();
@@ -394,9 +397,14 @@ fn a_receipt_has_these_bytes() {
         Kind::Reply,
         |out| Reply::Stopped(Box::new(receipt)).encode(out),
         &[
-            &[166, 0, 0, 0, 33, 2],
+            &[200, 0, 0, 0, 33, 2],
             &[4, 3, 0, 0],
             &numbers,
+            &[1, 7],
+            &[0; 8],
+            &[30, 0, 0, 0, 0, 0, 0, 0],
+            &[40, 0, 0, 0, 0, 0, 0, 0],
+            &[40, 0, 0, 0, 0, 0, 0, 0],
             &[1, 0],
             &[1],
             b"w",

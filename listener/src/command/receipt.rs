@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use fleetlog_protocol::message::{Drops, Receipt, WorkerAccount};
+use fleetlog_protocol::message::{Drops, Losses, Lost, Receipt, WorkerAccount};
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::screen::{BAD, GOOD, WARNING};
@@ -24,6 +25,8 @@ pub(super) fn table(receipt: &Receipt, every_worker: bool) -> String {
     sum("lines", receipt.lines, bytes(receipt.bytes), false);
     sum("dropped", receipt.dropped.total(), reasons(receipt.dropped), true);
     sum("missing", receipt.missing, remark(receipt.missing, "never arrived"), true);
+    let unknown = receipt.losses.unknown();
+    sum("unknown", unknown, unknown_reasons(&receipt.losses), true);
     sum("truncated", receipt.truncated, remark(receipt.truncated, "cut to the limit"), true);
     sum("doubles", receipt.doubles, remark(receipt.doubles, "sent again, left out"), false);
     sum("offences", receipt.offences, remark(receipt.offences, "of clients"), true);
@@ -43,14 +46,59 @@ pub(super) fn table(receipt: &Receipt, every_worker: bool) -> String {
             things(receipt.died, "worker"),
         );
     } else {
-        let lost = receipt.dropped.total().saturating_add(receipt.missing);
-        let _ = write!(
-            text,
-            "{BAD}{} lost{BAD:#}: the log tells where.",
-            things(lost, "record") + if lost == 1 { " was" } else { " were" }
-        );
+        let _ = write!(text, "{BAD}{}{BAD:#}: the log tells where.", verdict(receipt));
     }
     text
+}
+
+/// How much was lost, and no more than is known of it.
+fn verdict(receipt: &Receipt) -> String {
+    let lost = receipt.dropped.total().saturating_add(receipt.missing);
+    let were = |number: u64| if number == 1 { "was" } else { "were" };
+    let known = format!("{} {} lost", things(lost, "record"), were(lost));
+    match (lost, receipt.losses.unknown()) {
+        (_, 0) => known,
+        (0, times) => {
+            format!("Records were lost {}, and nobody can know how many", things(times, "time"))
+        }
+        (_, times) => format!("{known}, and {} more than anybody can know", things(times, "time")),
+    }
+}
+
+/// `cut off 3, torn 1`: what is lost of which nobody knows how many records it was.
+fn unknown_reasons(losses: &Losses) -> String {
+    let unknown = losses.iter().filter(|(loss, _)| !loss.is_counted());
+    let each = unknown
+        .map(|(loss, lost)| format!("{} {}", loss.as_str().replace('_', " "), count(lost.times)));
+    each.collect::<Vec<_>>().join(", ")
+}
+
+/// `full 3, missing 1 (records); cut off 2 (times, of unknown number)`.
+pub(super) fn losses_told(losses: &Losses) -> String {
+    let known = losses.iter().filter(|(loss, _)| loss.is_counted());
+    let known = known
+        .map(|(loss, lost)| format!("{} {}", loss.as_str().replace('_', " "), count(lost.records)));
+    let (known, unknown) = (known.collect::<Vec<_>>().join(", "), unknown_reasons(losses));
+    let known = if known.is_empty() { known } else { format!("{known} (records)") };
+    let unknown =
+        if unknown.is_empty() { unknown } else { format!("{unknown} (times, of unknown number)") };
+    [known, unknown].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+/// Each reason that occurred: records, where they are counted, and how often, first and last.
+pub(super) fn losses_to_json(losses: &Losses) -> Value {
+    let time = |nanoseconds: u64| {
+        let time = Timestamp::from_nanosecond(nanoseconds.into()).ok()?;
+        Some(format!("{time:.6}"))
+    };
+    let each = losses.iter().map(|(loss, Lost { records, times, first, last })| {
+        let records = loss.is_counted().then_some(records);
+        let told = json!({
+            "records": records, "times": times, "first": time(first), "last": time(last),
+        });
+        (loss.as_str().to_owned(), told)
+    });
+    Value::Object(each.collect())
 }
 
 fn remark(number: u64, remark: &str) -> String {
@@ -115,6 +163,7 @@ pub(super) fn to_json(receipt: &Receipt) -> String {
         "truncated": receipt.truncated,
         "doubles": receipt.doubles,
         "offences": receipt.offences,
+        "losses": losses_to_json(&receipt.losses),
         "accounts": accounts,
     })
     .to_string()
@@ -139,6 +188,7 @@ fn drops_to_json(drops: Drops) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fleetlog_protocol::message::Loss;
     use std::time::Duration;
 
     fn plain(receipt: &Receipt, every_worker: bool) -> String {
@@ -177,6 +227,23 @@ mod tests {
         let text = plain(&Receipt { died: 2, ..complete() }, false);
         assert!(!text.contains("Nothing was lost"), "{text}");
         assert!(text.contains("2 workers ended without taking leave"), "{text}");
+    }
+
+    #[test]
+    fn a_loss_of_unknown_number_is_no_number_and_is_not_nothing() {
+        let mut receipt = complete();
+        receipt.losses.note(Loss::CutOff, 0, 2, 1);
+        let text = plain(&receipt, false);
+        assert!(!text.contains("Nothing was lost"), "{text}");
+        assert!(text.contains("cut off 2"), "{text}");
+        assert!(text.contains("lost 2 times, and nobody can know how many"), "{text}");
+        let value: Value = serde_json::from_str(&to_json(&receipt)).unwrap();
+        assert_eq!(value["complete"], false);
+        assert_eq!(value["losses"]["cut_off"]["times"], 2);
+        assert_eq!(value["losses"]["cut_off"]["records"], Value::Null);
+        receipt.dropped = Drops([3, 0, 0, 0]);
+        let text = plain(&receipt, false);
+        assert!(text.contains("3 records were lost, and 2 times more than"), "{text}");
     }
 
     #[test]

@@ -5,6 +5,8 @@
 //! does not show up as time that runs backwards; a step of the wall clock shows from the next
 //! drain on.
 
+use std::time::{Duration, Instant};
+
 use fleetlog_protocol::stamp::{self, Stamp};
 
 const NOISE: u64 = 1_000_000;
@@ -30,6 +32,11 @@ impl WallClock {
     pub(crate) const fn time(&self, stamp: Stamp) -> u64 {
         stamp.wrapping_add(self.offset)
     }
+}
+
+/// The time so long after another one, as far as there are times.
+pub(super) fn after(time: Instant, wait: Duration) -> Instant {
+    time.checked_add(wait).unwrap_or(time)
 }
 
 fn measure() -> u64 {

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use fleetlog_protocol::message::Loss;
 use fleetlog_protocol::stamp::{self, Stamp};
 
 use super::{Drain, DrainError};
-use crate::foreign::{Fetched, ForeignNumber, Kind, News};
+use crate::foreign::{Fetched, ForeignNumber, Kind, News, Offended};
 use crate::intake::{Token, WorkerLink};
 use crate::ownership::Ownership;
 
@@ -23,7 +24,16 @@ impl Drain {
     pub(super) fn hear_foreigners(&mut self) {
         for Fetched { kind, news, offended } in self.intake.inlet.fetch() {
             for offended in offended {
-                self.count_offences_by(&offended.offence, Some(offended.peer), offended.times);
+                let Offended { offence, peer, times } = offended;
+                if !offence.is_blameless() {
+                    self.count_offences_by(&offence, Some(peer), times);
+                }
+                let loss = match (kind, offence.loss()) {
+                    // Of a datagram nothing is left over, and its sender goes on.
+                    (Kind::Datagram, Loss::CutOff) => Loss::Refused,
+                    (_, loss) => loss,
+                };
+                self.lose_of(loss, Some(peer), times);
             }
             for news in news {
                 self.take_news(kind, news);
@@ -98,6 +108,7 @@ impl Drain {
         self.intake.shut(socket, *socket_outlives, &mut refused);
         for (offence, peer) in refused {
             self.count_offence_by(&offence, Some(peer));
+            self.lose_of(Loss::TurnedAway, Some(peer), 1);
         }
         // Hears who those are that were accepted just now.
         self.round(stamp::now())?;

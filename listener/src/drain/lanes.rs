@@ -5,18 +5,22 @@
 //! its tail, in one batch; then the file of a dead worker's segment; and only then its queues in
 //! the checkpoint. A listener that is killed in between finds queues without a segment and
 //! forgets them.
+#![deny(clippy::arithmetic_side_effects, reason = "these numbers come from anybody")]
 
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fleetlog_protocol::frame::Kind;
-use fleetlog_protocol::message::{Drops, Receipt, Welcome, WorkerAccount};
+use fleetlog_protocol::limits::LANES_MAX;
+use fleetlog_protocol::message::{Drops, Loss, Losses, Receipt, Welcome, WorkerAccount};
 use fleetlog_protocol::segment::{self, FileName};
 use fleetlog_protocol::stamp::{self, Stamp};
 
+use super::clock::after;
+use super::loss::LossEvent;
 use super::notice::Notice;
-use super::queues::QueueIndex;
+use super::queues::{QueueIndex, age_of, credible_number};
 use super::tally::LastError;
 use super::{Drain, DrainError};
 use crate::checkpoint::QueueState;
@@ -44,7 +48,8 @@ pub(super) struct LaneAccount {
     /// All that it counted; those that the files don't tell of yet.
     pub(super) dropped: Drops,
     pub(super) unreported: Drops,
-    pub(super) missing: u64,
+    /// What is lost of it, as far as this listener knows when, with the unreported ones.
+    pub(super) losses: Losses,
     pub(super) last_record: u64,
     pub(super) name: Arc<str>,
     pub(super) bytes: u64,
@@ -65,7 +70,7 @@ impl Drain {
             }
             match self.intake.segments.open(file, None) {
                 Ok(index) => {
-                    found += 1;
+                    found = found.saturating_add(1);
                     self.take_in_lanes(index);
                     self.intake.segments.watch_all(index);
                 }
@@ -74,11 +79,11 @@ impl Drain {
                     if segment::is_incomplete(&self.ownership.run_dir, file)
                         && segment::is_dead(&self.ownership.run_dir, file) =>
                 {
-                    unfinished += 1;
+                    unfinished = unfinished.saturating_add(1);
                     let _ = segment::remove(&self.ownership.run_dir, file);
                 }
                 Err(offence) => {
-                    left += 1;
+                    left = left.saturating_add(1);
                     if left.is_power_of_two() {
                         tracing::warn!(segment = %file, left, "{offence}");
                     }
@@ -95,7 +100,7 @@ impl Drain {
                 self.queues.end(queue);
             }
         }
-        if found + unfinished > 0 {
+        if found > 0 || unfinished > 0 {
             tracing::info!(found, unfinished, "segments of workers were found");
         }
         Ok(())
@@ -103,7 +108,7 @@ impl Drain {
 
     /// Looks at the folder of segments soon.
     pub(super) fn expect_scan(&mut self) {
-        self.scan_at.get_or_insert_with(|| Instant::now() + SCAN);
+        self.scan_at.get_or_insert_with(|| after(Instant::now(), SCAN));
     }
 
     /// Takes in the segment that a worker's bell names.
@@ -151,7 +156,7 @@ impl Drain {
                 uid: segment.peer.uid,
                 start_time: segment.described.start_time,
                 tail,
-                lane: u32::try_from(number + 1).unwrap_or(0),
+                lane: u32::try_from(number.saturating_add(1)).unwrap_or(0),
                 name: segment.described.name.clone(),
             };
             let queue = match self.queues.attach_lane(&state, &mut self.checkpoint) {
@@ -161,6 +166,7 @@ impl Drain {
                     let offence = Offence::Segment(format!("{}: {error}", segment.file));
                     let peer = segment.peer;
                     self.count_offence_by(&offence, Some(peer));
+                    self.lose_of(Loss::PutAside, Some(peer), 1);
                     self.intake.segments.put_segment_aside(index);
                     return;
                 }
@@ -211,8 +217,11 @@ impl Drain {
         for (lane, offence) in offences {
             self.put_aside(lane, &offence);
         }
-        self.nap =
-            if self.news.is_empty() { (self.nap * 2).min(NAP_LONGEST) } else { NAP_SHORTEST };
+        self.nap = if self.news.is_empty() {
+            self.nap.saturating_mul(2).min(NAP_LONGEST)
+        } else {
+            NAP_SHORTEST
+        };
     }
 
     /// Puts a lane aside that can't be read.
@@ -222,9 +231,12 @@ impl Drain {
         let Some(queue) = self.intake.segments.lane(lane).map(|lane| lane.queue) else { return };
         let Some(number) = self.queues.get(queue).map(|queue| queue.lane) else { return };
         // Without the file the line has no place; the diagnostics have told it already.
-        if self.prepare_notice(queue).is_ok() {
-            self.write_notice(queue, &Notice::PutAside { lane: number }, stamp::now());
-        }
+        let loss = match offence.loss() {
+            Loss::Incredible => Loss::Incredible,
+            _ => Loss::PutAside,
+        };
+        let event = LossEvent::Worker { loss, lane: number };
+        self.lose_somewhere(queue, &event, stamp::now());
     }
 
     /// Leaves quiet lanes alone, and ends the segments of dead workers that are drained. Comes
@@ -260,10 +272,10 @@ impl Drain {
         // Whoever could not ring is in the folder all the same.
         self.scan_at = Some(Instant::now());
         // And so may workers be gone whose connections ended with an earlier listener.
-        let deadline = Instant::now() + DYING;
+        let deadline = after(Instant::now(), DYING);
         loop {
             self.orphan_check = Instant::now();
-            let dying = self.intake.segments.doubt_all() + self.queues.hung_up();
+            let dying = self.intake.segments.doubt_all().saturating_add(self.queues.hung_up());
             self.look_at_lanes();
             let drained = self.drain(cutoff);
             self.note_trouble(drained)?;
@@ -278,7 +290,7 @@ impl Drain {
             if expected == 0 || self.trouble.is_some() || Instant::now() >= deadline {
                 return Ok(());
             }
-            self.wake.wait_until(Instant::now() + NAP_LONGEST);
+            self.wake.wait_until(after(Instant::now(), NAP_LONGEST));
         }
     }
 
@@ -293,13 +305,12 @@ impl Drain {
         self.prepare_notice(first)?;
         let now = stamp::now();
         if account.unreported.total() > 0 {
-            let notice = Notice::Dropped { first_seq: 0, last_seq: 0, drops: account.unreported };
-            self.write_notice(first, &notice, now);
-            self.totals.dropped.add(account.unreported);
+            let event = LossEvent::Dropped { first_seq: 0, last_seq: 0, drops: account.unreported };
+            self.lose(first, &event, now);
             self.intake.segments.report(index, account.unreported);
         }
         if account.written > 0 && !has_left {
-            self.totals.died += 1;
+            self.totals.died = self.totals.died.saturating_add(1);
             self.write_notice(first, &Notice::Died { records: account.written }, now);
         }
         if let Some(segment) = self.intake.segments.get_mut(index) {
@@ -329,7 +340,7 @@ impl Drain {
             written: account.written,
             dropped: account.dropped,
         };
-        self.queues.keep(ended, account.missing);
+        self.queues.keep(ended, &account.losses);
     }
 
     pub(super) fn queues_of(&self, index: SegmentIndex) -> Vec<QueueIndex> {
@@ -341,7 +352,7 @@ impl Drain {
     /// What a worker with lanes did until now.
     pub(super) fn lane_account(&self, index: SegmentIndex) -> Option<LaneAccount> {
         let segment = self.intake.segments.get(index)?;
-        let (dropped, reported) = self.intake.segments.drops(index);
+        let (dropped, reported) = self.intake.segments.drops(index, self.credible_drops(index));
         let mut unreported = dropped;
         for (left, reported) in unreported.0.iter_mut().zip(reported.0) {
             *left = left.saturating_sub(reported);
@@ -350,7 +361,7 @@ impl Drain {
             written: 0,
             dropped,
             unreported,
-            missing: 0,
+            losses: Losses::default(),
             last_record: 0,
             name: segment.described.name.as_str().into(),
             bytes: 0,
@@ -358,12 +369,16 @@ impl Drain {
             warnings: 0,
             last_error: None,
         };
+        let (first, last) = segment.drops_seen;
+        let times = (self.clock.time(first), self.clock.time(last));
+        account.losses.note_drops_between(unreported, times);
         for queue in self.queues_of(index).into_iter().filter_map(|queue| self.queues.get(queue)) {
-            account.written += queue.written;
-            account.missing = account.missing.saturating_add(queue.missing);
-            account.bytes += queue.tally.bytes;
-            account.errors += queue.tally.errors;
-            account.warnings += queue.tally.warnings;
+            account.written = account.written.saturating_add(queue.written);
+            account.losses.add(&queue.losses);
+            let tally = &queue.tally;
+            account.bytes = account.bytes.saturating_add(tally.bytes);
+            account.errors = account.errors.saturating_add(tally.errors);
+            account.warnings = account.warnings.saturating_add(tally.warnings);
             if let Some(last) = &queue.tally.last_error
                 && account.last_error.as_ref().is_none_or(|known| known.stamp < last.stamp)
             {
@@ -378,11 +393,38 @@ impl Drain {
         Some(account)
     }
 
+    /// The most drops that the workers of a segment can have counted, in all lanes that there can be.
+    fn credible_drops(&self, index: SegmentIndex) -> u64 {
+        let start_time = self.intake.segments.get(index).map_or(0, |s| s.described.start_time);
+        credible_number(age_of(start_time)).saturating_mul(LANES_MAX as u64)
+    }
+
+    /// Looks at what workers have counted in their segments: since when, and whether it is
+    /// believed. A count that nobody can reach is in no sum; its worker is named, once.
+    pub(super) fn look_at_drops(&mut self, now: Stamp) {
+        let indices: Vec<_> = self.intake.segments.iter().map(|(index, _)| index).collect();
+        for index in indices {
+            let most = self.credible_drops(index);
+            let Some(claimed) = self.intake.segments.look_at_drops(index, most, now) else {
+                continue;
+            };
+            let offence = Offence::Incredible(claimed);
+            let peer = self.intake.segments.get(index).map(|segment| segment.peer);
+            self.count_offence_by(&offence, peer);
+            match self.queues_of(index).first().copied() {
+                Some(queue) => {
+                    let event = LossEvent::Worker { loss: Loss::Incredible, lane: 0 };
+                    self.lose_somewhere(queue, &event, now);
+                }
+                None => self.lose_of(Loss::Incredible, peer, 1),
+            }
+        }
+    }
+
     /// Adds the accounts of workers with lanes to a receipt.
     pub(super) fn settle_lane_accounts(&self, receipt: &mut Receipt) {
         for (index, segment) in self.intake.segments.iter() {
             let Some(account) = self.lane_account(index) else { continue };
-            receipt.dropped.add(account.unreported);
             receipt.accounts.push(WorkerAccount {
                 name: account.name.to_string(),
                 pid: segment.peer.pid,
@@ -407,7 +449,7 @@ impl Drain {
                 "a worker logs over the socket because it has no lanes"
             );
             queue.fallback = fallback.into();
-            self.totals.fallbacks += 1;
+            self.totals.fallbacks = self.totals.fallbacks.saturating_add(1);
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! A source's own stamps never go back, so the merge only compares the fronts. Its cost grows
 //! with the sources that have something to say, not with those that are there.
+#![deny(clippy::arithmetic_side_effects, reason = "these numbers come from anybody")]
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -17,6 +18,7 @@ use fleetlog_protocol::stamp::{self, Stamp};
 
 use super::clock::WallClock;
 use super::dedup::{Arrival, Offered};
+use super::loss::LossEvent;
 use super::notice::Notice;
 use super::queues::{Queue, QueueIndex};
 use super::revision::Revision;
@@ -139,7 +141,9 @@ impl Drain {
         }
         match gap {
             Some(Ok(gap)) => {
-                self.expect(index, gap.first_seq, stamp)?;
+                if !self.expect(source, index, (gap.first_seq, gap.seq), stamp)? {
+                    return Ok(());
+                }
                 self.take_gap(source, index, &gap, stamp)?;
             }
             Some(Err(error)) => {
@@ -147,7 +151,9 @@ impl Drain {
                 return Ok(());
             }
             None => {
-                self.expect(index, front.seq, stamp)?;
+                if !self.expect(source, index, (front.seq, front.seq), stamp)? {
+                    return Ok(());
+                }
                 if matches!(self.emit(source, stamp)?, Step::Special) {
                     // A callsite that is not known yet may stand in the segment's table by now.
                     self.read_callsites(source);
@@ -204,37 +210,46 @@ impl Drain {
         self.prepare_notice(index)?;
         self.count_offence_of(source, &offence);
         let Some(queue) = self.queues.get_mut(index) else { return Ok(()) };
-        queue.position += 1;
-        queue.missing = queue.missing.saturating_add(1);
+        queue.position = queue.position.saturating_add(1);
         let seq = queue.position;
-        self.totals.missing = self.totals.missing.saturating_add(1);
-        self.write_notice(index, &Notice::Unreadable { seq }, stamp);
+        self.lose(index, &LossEvent::Unreadable { seq }, stamp);
         self.leave_behind(source, index);
         Ok(())
     }
 
-    /// Notes the numbers between a queue's position and what comes next.
-    fn expect(&mut self, index: QueueIndex, next: u64, stamp: Stamp) -> Result<(), SinkError> {
-        if let Some(queue) = self.queues.get_mut(index)
-            && std::mem::take(&mut queue.is_adopted)
-        {
+    /// Notes the numbers between a queue's position and what comes next, which has the numbers
+    /// from the first to the last of `next`. Tells whether they are believed: a source that claims
+    /// numbers which it can't have used is heard no more.
+    fn expect(
+        &mut self,
+        source: Source,
+        index: QueueIndex,
+        next: (u64, u64),
+        stamp: Stamp,
+    ) -> Result<bool, SinkError> {
+        let (next, last) = next;
+        let Some(queue) = self.queues.get_mut(index) else { return Ok(true) };
+        let first_seq = queue.position.saturating_add(1);
+        // What goes on by one needs no look at the clock.
+        if (next, last) != (first_seq, first_seq) && last > queue.credible_seq() {
+            self.offend_source(source, &Offence::Incredible(last));
+            return Ok(false);
+        }
+        if std::mem::take(&mut queue.is_adopted) {
             queue.position = next.saturating_sub(1);
+            return Ok(true);
         }
-        let Some(queue) = self.queues.get(index) else { return Ok(()) };
-        let first_seq = queue.position + 1;
         if next <= first_seq {
-            return Ok(());
+            return Ok(true);
         }
-        let missing = next - first_seq;
         self.prepare_notice(index)?;
-        self.write_notice(index, &Notice::Missing { first_seq, last_seq: next - 1 }, stamp);
+        let last_seq = next.saturating_sub(1);
+        self.lose(index, &LossEvent::Missing { first_seq, last_seq }, stamp);
         if let Some(queue) = self.queues.get_mut(index) {
-            queue.position = next - 1;
-            queue.missing = queue.missing.saturating_add(missing);
+            queue.position = last_seq;
         }
-        self.totals.missing = self.totals.missing.saturating_add(missing);
         self.queues.mark_dirty(index);
-        Ok(())
+        Ok(true)
     }
 
     fn take_gap(
@@ -245,40 +260,41 @@ impl Drain {
         stamp: Stamp,
     ) -> Result<(), SinkError> {
         self.prepare_notice(index)?;
-        let notice =
-            Notice::Dropped { first_seq: gap.first_seq, last_seq: gap.seq, drops: gap.drops };
-        self.write_notice(index, &notice, stamp);
+        let Gap { first_seq, seq: last_seq, drops, .. } = *gap;
+        self.lose(index, &LossEvent::Dropped { first_seq, last_seq, drops }, stamp);
         if let Some(queue) = self.queues.get_mut(index) {
-            queue.position = gap.seq;
-            queue.dropped.add(gap.drops);
+            queue.position = last_seq;
         }
-        self.totals.dropped.add(gap.drops);
         if let Source::Lane(lane) = source
             && let Some(segment) = self.intake.segments.lane(lane).map(|lane| lane.segment)
         {
-            self.intake.segments.report(segment, gap.drops);
+            self.intake.segments.report(segment, drops);
         }
         self.queues.mark_dirty(index);
         Ok(())
     }
 
     pub(super) fn prepare_notice(&mut self, index: QueueIndex) -> Result<(), SinkError> {
+        let Some(queue) = self.queues.get(index) else { return Ok(()) };
+        let (name, pid) = (Arc::clone(&queue.name), queue.pid);
+        self.prepare_notice_of(&name, pid)
+    }
+
+    /// Makes room for a line of the listener's own under this name.
+    pub(super) fn prepare_notice_of(&mut self, name: &Arc<str>, pid: u32) -> Result<(), SinkError> {
         if self.sinks.is_writing() {
             // A batch that is half written takes no line.
             self.commit()?;
         }
-        let Some(queue) = self.queues.get(index) else { return Ok(()) };
         let callsite = &self.notices.callsite;
         let sinks = self.sinks.interested(callsite.level, &callsite.target);
-        self.sinks.prepare(sinks, &queue.name, queue.pid, &mut self.checkpoint)?;
+        self.sinks.prepare(sinks, name, pid, &mut self.checkpoint)?;
         if self.revision.due().is_some() {
             // The line stands behind all that came before it.
             self.commit()?;
         }
-        let Some(queue) = self.queues.get(index) else { return Ok(()) };
         let now = self.clock.time(stamp::now());
-        let (name, pid) = (Arc::clone(&queue.name), queue.pid);
-        if !self.sinks.has_room_for_notices(sinks, &name, pid, now) {
+        if !self.sinks.has_room_for_notices(sinks, name, pid, now) {
             self.commit()?;
         }
         Ok(())
@@ -287,14 +303,26 @@ impl Drain {
     /// Writes a line of the listener's own about a worker.
     pub(super) fn write_notice(&mut self, index: QueueIndex, notice: &Notice, stamp: Stamp) {
         let Some(queue) = self.queues.get(index) else { return };
+        let (name, pid) = (Arc::clone(&queue.name), queue.pid);
+        self.write_notice_of(&name, pid, notice, stamp);
+    }
+
+    /// Writes a line of the listener's own under a name.
+    pub(super) fn write_notice_of(
+        &mut self,
+        name: &Arc<str>,
+        pid: u32,
+        notice: &Notice,
+        stamp: Stamp,
+    ) {
         let callsite = self.notices.callsite.clone();
         let sinks = self.sinks.interested(callsite.level, &callsite.target);
         let Some(record) = self.notices.record(notice, stamp) else { return };
         let line = Line {
             record: &record,
             callsite: &callsite,
-            worker: &queue.name,
-            pid: queue.pid,
+            worker: name,
+            pid,
             lane: 0,
             time: self.clock.time(stamp),
             repeats: &[],
@@ -317,11 +345,12 @@ fn emit_record(
     let Some((front, body)) = speaker.feed.front() else { return Ok(Step::Used) };
     if front.seq <= queue.position {
         // It was sent again because its acknowledgement was lost, not because it was.
-        totals.doubles += u64::from(front.kind == Kind::Record);
+        let is_record = front.kind == Kind::Record;
+        totals.doubles = totals.doubles.saturating_add(u64::from(is_record));
         speaker.feed.advance();
         return Ok(Step::Used);
     }
-    if front.kind != Kind::Record || front.seq != queue.position + 1 {
+    if front.kind != Kind::Record || front.seq != queue.position.saturating_add(1) {
         return Ok(Step::Special);
     }
     let decoded = Record::decode(body);
@@ -370,29 +399,34 @@ fn emit_record(
         Some(dedup) => {
             if speaker.lane == 0 {
                 // What waits is not acknowledged, and a worker's window may be small.
-                queue.waiting += body.len();
+                queue.waiting = queue.waiting.saturating_add(body.len());
                 revision.is_hurried |= queue.waiting >= UNACKNOWLEDGED_MAX;
             }
             let worker = speaker.name;
             let arrival = Arrival { line: &line, bytes, callsite, worker, sinks: mask };
             match dedup.offer(&arrival, sinks) {
                 Offered::Held => {}
-                Offered::Merged => totals.merged += 1,
+                Offered::Merged => totals.merged = totals.merged.saturating_add(1),
                 Offered::Full => return Ok(Step::Full),
             }
         }
     }
     queue.position = front.seq;
-    queue.written += 1;
+    let bytes = body.len() as u64;
+    queue.written = queue.written.saturating_add(1);
     queue.last_record = front.stamp;
-    queue.tally.bytes += body.len() as u64;
-    totals.written += 1;
-    totals.tally.bytes += body.len() as u64;
-    totals.levels[record.level as usize - 1] += 1;
+    queue.tally.bytes = queue.tally.bytes.saturating_add(bytes);
+    totals.written = totals.written.saturating_add(1);
+    totals.tally.bytes = totals.tally.bytes.saturating_add(bytes);
+    // ERROR, the first, is 1.
+    if let Some(written) = totals.levels.get_mut((record.level as usize).saturating_sub(1)) {
+        *written = written.saturating_add(1);
+    }
     if record.level.is_urgent() {
         queue.tally.note_urgent(&line, front.stamp, &mut revision.error_texts);
     }
-    totals.truncated += u64::from(record.original_len.is_some());
+    let is_cut = record.original_len.is_some();
+    totals.truncated = totals.truncated.saturating_add(u64::from(is_cut));
     speaker.feed.advance();
     Ok(Step::Used)
 }

@@ -13,6 +13,7 @@ mod dedup;
 mod foreign;
 mod lanes;
 mod level;
+mod loss;
 mod merge;
 mod notice;
 mod offences;
@@ -27,13 +28,14 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use fleetlog_protocol::frame::Kind;
-use fleetlog_protocol::message::{Drops, Receipt, Welcome};
+use fleetlog_protocol::message::{Loss, Losses, Receipt, Welcome};
 use fleetlog_protocol::stamp::{self, Stamp};
 
 use crate::checkpoint::{Checkpoint, Recovery};
 use crate::disk::SharedDisk;
 use crate::faults::{self, Point};
 use crate::foreign::{Inlet, Rules};
+use crate::intake::peer::Peer;
 use crate::intake::segments::LaneIndex;
 use crate::intake::{Callsites, Intake, Introduction, Offence, Role, Token, WorkerLink};
 use crate::meter::Histogram;
@@ -45,6 +47,7 @@ use crate::supervisor::Supervisor;
 use crate::wake::Wake;
 use clock::WallClock;
 use level::Levels;
+use loss::{LossEvent, Untold};
 use notice::{Notice, Notices};
 use queues::{QueueIndex, Queues};
 use requests::Requests;
@@ -87,8 +90,7 @@ struct Totals {
     tally: Tally,
     /// The age of the oldest record of each batch when it was in the files.
     lag: Histogram,
-    dropped: Drops,
-    missing: u64,
+    losses: Losses,
     truncated: u64,
     /// Records that share the line of an equal one.
     merged: u64,
@@ -106,8 +108,7 @@ impl Totals {
             levels: [0; 5],
             tally: Tally::starting_at(0),
             lag: Histogram::of_seconds(),
-            dropped: Drops::default(),
-            missing: 0,
+            losses: Losses::default(),
             truncated: 0,
             merged: 0,
             doubles: 0,
@@ -130,6 +131,8 @@ pub(crate) struct Drain {
     clock: WallClock,
     notices: Notices,
     totals: Totals,
+    /// Losses of clients whose line in the log is not written yet.
+    untold: Untold,
     revision: Revision,
     /// The second that is not closed yet.
     second: u64,
@@ -196,6 +199,7 @@ impl Drain {
             clock: WallClock::new(),
             notices: Notices::new(),
             totals: Totals::new(),
+            untold: Untold::default(),
             revision,
             second: second(stamp::now()),
             oldest: None,
@@ -283,6 +287,7 @@ impl Drain {
             self.intake.segments.next_check(),
             self.scan_at,
             self.revision.due(),
+            self.untold.due(),
             self.supervisor.as_ref().and_then(Supervisor::due),
         ];
         Ok(self.intake.wait(deadlines.into_iter().flatten().min())?)
@@ -313,6 +318,7 @@ impl Drain {
         }
         for (offence, peer) in refused {
             self.count_offence_by(&offence, Some(peer));
+            self.lose_of(Loss::TurnedAway, Some(peer), 1);
             // It may have been a bell, whose segment nobody will tell of again.
             self.expect_scan();
         }
@@ -365,6 +371,7 @@ impl Drain {
         self.finish_ended()?;
         self.finish_foreigners();
         self.look_for_orphans()?;
+        self.tell_losses(false)?;
         self.commit_if_due()?;
         self.finish_lanes()?;
         // What was said about lanes that ended belongs to the files as they are.
@@ -402,6 +409,7 @@ impl Drain {
                     Err(error) => {
                         tracing::warn!(pid, uid = peer.uid, %error, "a worker can't be taken in");
                         self.intake.send(token, Kind::Refused, error.to_string().as_bytes());
+                        self.lose_of(Loss::TurnedAway, Some(peer), 1);
                         self.close(token);
                     }
                 }
@@ -472,33 +480,59 @@ impl Drain {
         match &connection.role {
             // Whoever never said anything did nothing wrong.
             Role::Unknown if connection.is_silent() => {}
-            Role::Unknown => self.count_offence(&Offence::SilentHandshake, Some(token)),
+            Role::Unknown => {
+                let peer = connection.peer;
+                self.count_offence(&Offence::SilentHandshake, Some(token));
+                self.lose_of(Offence::SilentHandshake.loss(), Some(peer), 1);
+            }
             Role::Command => {}
             Role::Bell(segment) => {
                 let segment = *segment;
                 self.intake.segments.lost_bell(segment, token);
             }
             Role::Worker(link) => {
-                let (queue, left) = (link.queue, link.goodbye.is_some());
-                if !left {
+                let (queue, goodbye) = (link.queue, link.goodbye);
+                let position = self.queues.get(queue).map_or(0, |queue| queue.position);
+                let has_all = goodbye.is_some_and(|last_seq| last_seq <= position);
+                if !has_all {
                     self.prepare_notice(queue)?;
                 }
                 if self.unlink(queue, token) {
-                    if left {
-                        self.queues.end(queue);
-                    } else if self.queues.may_come_back(queue) {
+                    match goodbye {
+                        Some(last_seq) => {
+                            self.settle_goodbye(queue, last_seq);
+                            self.queues.end(queue);
+                        }
                         // A host closes descriptors that it does not know, and its worker comes
                         // back with everything that was not acknowledged: only who knows the
                         // queue can tell what of it is written. Or it is about to die.
-                        self.expect_death();
-                    } else {
-                        self.bury(queue);
+                        None if self.queues.may_come_back(queue) => self.expect_death(),
+                        None => self.bury(queue),
                     }
                 }
             }
         }
         self.close(token);
         Ok(())
+    }
+
+    /// A worker took leave and told the last number that it used: what did not come until then
+    /// will not come any more.
+    fn settle_goodbye(&mut self, index: QueueIndex, last_seq: u64) {
+        let Some(queue) = self.queues.get_mut(index) else { return };
+        let first_seq = queue.position.saturating_add(1);
+        if last_seq < first_seq {
+            return;
+        }
+        let peer = Peer { pid: queue.pid, uid: queue.uid };
+        let event = if last_seq <= queue.credible_seq() {
+            queue.position = last_seq;
+            LossEvent::Missing { first_seq, last_seq }
+        } else {
+            self.count_offence_by(&Offence::Incredible(last_seq), Some(peer));
+            LossEvent::Worker { loss: Loss::Incredible, lane: 0 }
+        };
+        self.lose(index, &event, stamp::now());
     }
 
     /// One connection less speaks for a queue. Returns whether it was the last one.
@@ -610,6 +644,7 @@ impl Drain {
     /// The end: everything is written; sync, give the receipt, let go.
     fn end(mut self) -> Result<Receipt, DrainError> {
         self.metrics = None;
+        self.tell_losses(true).map_err(DrainError::Unwritten)?;
         self.commit().map_err(DrainError::Unwritten)?;
         self.sinks.sync_all().map_err(DrainError::Unwritten)?;
         let deadline = Instant::now() + self.options.packing_grace;

@@ -5,9 +5,10 @@
 
 use fleetlog_protocol::Level;
 use fleetlog_protocol::callsite::Callsite;
-use fleetlog_protocol::message::Drops;
 use fleetlog_protocol::record::{FieldEncoder, FieldName, Record, RecordEncoder, seal};
 use fleetlog_protocol::stamp::Stamp;
+
+use super::loss::LossEvent;
 
 /// Enough for every notice.
 const NOTICE_MAX: usize = 4096;
@@ -17,14 +18,8 @@ const NOTICE_MAX: usize = 4096;
 pub(crate) enum Notice {
     /// A worker's process ended without taking leave.
     Died { records: u64 },
-    /// A worker dropped records here and counted them; 0 = it did not live to number them.
-    Dropped { first_seq: u64, last_seq: u64, drops: Drops },
-    /// Sequence numbers are missing here and nobody said why.
-    Missing { first_seq: u64, last_seq: u64 },
-    /// A worker sent a record that can't be read; it is left out.
-    Unreadable { seq: u64 },
-    /// A worker's lane can't be read from here on.
-    PutAside { lane: u32 },
+    /// Records are lost.
+    Lost(LossEvent),
 }
 
 /// Encodes notices.
@@ -63,37 +58,11 @@ impl Notices {
 }
 
 fn encode(notice: &Notice, fields: &mut FieldEncoder<'_>) {
-    let message = FieldName::Inline("message");
-    let mut number = |name, value| fields.u64(FieldName::Inline(name), value);
     match notice {
         Notice::Died { records } => {
-            number("records", *records);
-            fields.str(message, "the worker ended without taking leave");
+            fields.u64(FieldName::Inline("records"), *records);
+            fields.str(FieldName::Inline("message"), "the worker ended without taking leave");
         }
-        Notice::Dropped { first_seq, last_seq, drops } => {
-            number("dropped", drops.total());
-            for (reason, count) in drops.by_reason() {
-                number(reason.as_str(), count);
-            }
-            if *first_seq > 0 {
-                number("first_seq", *first_seq);
-                number("last_seq", *last_seq);
-            }
-            fields.str(message, "the worker dropped records here");
-        }
-        Notice::Missing { first_seq, last_seq } => {
-            number("missing", last_seq.saturating_sub(*first_seq).saturating_add(1));
-            number("first_seq", *first_seq);
-            number("last_seq", *last_seq);
-            fields.str(message, "records are missing here");
-        }
-        Notice::Unreadable { seq } => {
-            number("unreadable_seq", *seq);
-            fields.str(message, "the worker sent a record that can't be read");
-        }
-        Notice::PutAside { lane } => {
-            number("lane", u64::from(*lane));
-            fields.str(message, "the worker's lane can't be read from here on");
-        }
+        Notice::Lost(event) => event.encode(fields),
     }
 }

@@ -1,4 +1,5 @@
 //! Queues: what the listener knows of each worker's queue, beside the checkpoint's copy of it.
+#![deny(clippy::arithmetic_side_effects, reason = "these numbers come from anybody")]
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -6,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleetlog_protocol::limits::{CONNECTIONS_PER_UID_MAX, LANES_MAX};
-use fleetlog_protocol::message::{Drops, QueueId, Receipt, WorkerAccount};
+use fleetlog_protocol::message::{Losses, QueueId, Receipt, WorkerAccount};
 use fleetlog_protocol::segment::start_time;
 use fleetlog_protocol::stamp::Stamp;
 use nix::time::{ClockId, clock_gettime};
@@ -31,9 +32,8 @@ pub(crate) struct Queue {
     pub(crate) position: u64,
     /// Records that are in a batch.
     pub(crate) written: u64,
-    pub(crate) dropped: Drops,
-    /// Sequence numbers that were skipped without a report.
-    pub(crate) missing: u64,
+    /// What is lost of it, as far as this listener heard.
+    pub(crate) losses: Losses,
     /// The connection that speaks for it, and how many there are.
     pub(crate) token: Option<Token>,
     pub(crate) links: u32,
@@ -73,8 +73,7 @@ const PAST_NAMES_MAX: usize = 100;
 #[derive(Debug, Default)]
 pub(crate) struct Past {
     pub(crate) written: u64,
-    pub(crate) dropped: Drops,
-    pub(crate) missing: u64,
+    pub(crate) losses: Losses,
 }
 
 /// What stands in place of a lane's number for the queues of foreign workers.
@@ -109,6 +108,11 @@ impl Queue {
         self.foreign() == Some(Kind::Stream)
     }
 
+    /// The highest number that a record of it can have.
+    pub(crate) fn credible_seq(&self) -> u64 {
+        credible_number(self.process_age())
+    }
+
     /// How long its process has lived; `None` = nobody knows.
     pub(crate) fn process_age(&self) -> Option<Duration> {
         age_of(self.start_time)
@@ -141,9 +145,25 @@ impl Queue {
             name: self.name.to_string(),
             pid: self.pid,
             written: self.written,
-            dropped: self.dropped,
+            dropped: self.losses.dropped(),
         }
     }
+}
+
+/// The shortest time in which a thread can try to log a record, in nanoseconds: a call whose record
+/// is dropped takes several times as long.
+const RECORD_NANOS: u128 = 10;
+
+/// What the age of a process may be wrong by: the kernel tells its start in ticks.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// The highest number that a record of one queue can have whose process is so old; one whose age
+/// nobody knows is not older than its host. A queue's records are numbered from 1 on, one by one, by
+/// one thread at a time, so that whoever claims more has not counted.
+pub(crate) fn credible_number(age: Option<Duration>) -> u64 {
+    let boot = || clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::MAX, Duration::from);
+    let age = age.unwrap_or_else(boot).saturating_add(GRACE);
+    u64::try_from(age.as_nanos() / RECORD_NANOS).unwrap_or(u64::MAX)
 }
 
 /// The age of a process that started at a time of the kernel's clock for processes, in ticks since
@@ -227,10 +247,11 @@ impl Queues {
             }
         };
         if let Some(queue) = &mut self.list[index] {
-            queue.links += 1;
+            queue.links = queue.links.saturating_add(1);
             // Whoever comes back while the end of its queue waits for the disk has not left.
             queue.ends = false;
-            self.seen += u64::from(!std::mem::replace(&mut queue.seen, true));
+            let is_new = !std::mem::replace(&mut queue.seen, true);
+            self.seen = self.seen.saturating_add(u64::from(is_new));
         }
         Ok(index)
     }
@@ -315,7 +336,8 @@ impl Queues {
         };
         if let Some(queue) = &mut self.list[index] {
             queue.links = 1;
-            self.seen += u64::from(!std::mem::replace(&mut queue.seen, true));
+            let is_new = !std::mem::replace(&mut queue.seen, true);
+            self.seen = self.seen.saturating_add(u64::from(is_new));
         }
         index
     }
@@ -348,8 +370,7 @@ impl Queues {
             uid: state.uid,
             position: state.position,
             written: state.written,
-            dropped: Drops::default(),
-            missing: 0,
+            losses: Losses::default(),
             token: None,
             links: 0,
             last_record: 0,
@@ -371,7 +392,7 @@ impl Queues {
         };
         let index = self.free.pop().unwrap_or_else(|| {
             self.list.push(None);
-            self.list.len() - 1
+            self.list.len().saturating_sub(1)
         });
         self.list[index] = Some(queue);
         self.remember(&state.name);
@@ -454,25 +475,25 @@ impl Queues {
             queue.acked = queue.position;
             if queue.ends {
                 // The account of a worker with lanes is kept when its segment ends.
-                let account = (!queue.is_lane()).then(|| (queue.account(), queue.missing));
+                let account = (!queue.is_lane())
+                    .then(|| (queue.account(), std::mem::take(&mut queue.losses)));
                 self.by_id.remove(&self.list[index].take().map_or(QueueId(0), |queue| queue.id));
                 self.free.push(index);
-                if let Some((account, missing)) = account {
-                    self.keep(account, missing);
+                if let Some((account, losses)) = account {
+                    self.keep(account, &losses);
                 }
             }
         }
     }
 
     /// Keeps the account of a worker that ended.
-    pub(crate) fn keep(&mut self, account: WorkerAccount, missing: u64) {
+    pub(crate) fn keep(&mut self, account: WorkerAccount, losses: &Losses) {
         // A worker whose name had no series while it lived gets none behind its end.
         let is_known = self.past.contains_key(account.name.as_str());
         let name = if is_known { account.name.as_str() } else { "" };
         let past = self.past.entry(name.into()).or_default();
-        past.written += account.written;
-        past.dropped.add(account.dropped);
-        past.missing += missing;
+        past.written = past.written.saturating_add(account.written);
+        past.losses.add(losses);
         // Enough to name the workers of any fleet that a person reads about one by one.
         if self.ended.len() < 2048 {
             self.ended.push(account);

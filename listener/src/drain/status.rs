@@ -2,12 +2,13 @@
 //!
 //! Everything that shows a fleet (`status`, `top`, the page, the metrics) asks for the same status,
 //! as any client does: what nobody asks for is never put together.
+#![deny(clippy::arithmetic_side_effects, reason = "these numbers come from anybody")]
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use fleetlog_protocol::limits::{CONTROL_REPLY_WORKERS_MAX, FRAME_MAX};
-use fleetlog_protocol::message::{Drops, Receipt};
+use fleetlog_protocol::message::{Drops, Losses, Lost, Receipt};
 use fleetlog_protocol::stamp::{self, Stamp};
 use serde_json::{Map, Value, json};
 
@@ -27,6 +28,7 @@ impl Drain {
     pub(super) fn status(&mut self, asked_by: u32) -> String {
         let now = stamp::now();
         self.close_second(now);
+        self.look_at_drops(now);
         let mut workers = self.workers(now);
         for worker in &workers {
             // A worker may have changed its name.
@@ -41,18 +43,20 @@ impl Drain {
         workers.truncate(CONTROL_REPLY_WORKERS_MAX);
         let mut status = self.summary(now);
         loop {
-            status["workers_left_out"] = (count - workers.len()).into();
+            status["workers_left_out"] = count.saturating_sub(workers.len()).into();
             status["workers"] = workers.into();
             let text = status.to_string();
             workers = match status["workers"].take() {
                 Value::Array(workers) => workers,
                 _ => Vec::new(),
             };
-            if text.len() < FRAME_MAX - 16 || workers.is_empty() {
+            if text.len() < FRAME_MAX.saturating_sub(16) || workers.is_empty() {
                 return text;
             }
             // The texts of the workers are the larger part by far.
-            workers.truncate(workers.len() * (FRAME_MAX - 16) / (text.len() + 1));
+            let (room, asked) = (FRAME_MAX.saturating_sub(16), text.len().saturating_add(1));
+            let fit = workers.len().saturating_mul(room).checked_div(asked).unwrap_or(0);
+            workers.truncate(fit);
         }
     }
 
@@ -78,7 +82,8 @@ impl Drain {
             })
             .collect();
         let connected = self.queues.iter().filter(|queue| queue.links > 0).count();
-        let connected = connected + self.intake.segments.len();
+        let connected = connected.saturating_add(self.intake.segments.len());
+        let losses = self.losses();
         let mut seconds = LastSeconds::default();
         self.totals.tally.add_to(second(now), &mut seconds);
         let [error, warn, info, debug, trace] = self.totals.levels;
@@ -91,7 +96,7 @@ impl Drain {
                 "paused": trouble.map(ToString::to_string),
             },
             "totals": {
-                "workers": self.queues.seen + self.intake.segments.seen,
+                "workers": self.queues.seen.saturating_add(self.intake.segments.seen),
                 "connected": connected,
                 "died": self.totals.died,
                 "written": self.totals.written,
@@ -101,13 +106,14 @@ impl Drain {
                 "levels": {
                     "error": error, "warn": warn, "info": info, "debug": debug, "trace": trace,
                 },
-                "dropped": drops(&self.dropped()),
-                "missing": self.totals.missing,
+                "dropped": drops(&losses.dropped()),
+                "missing": losses.missing(),
+                "losses": losses_to_json(&losses, self.clock.time(now)),
                 "truncated": self.totals.truncated,
                 "merged": self.totals.merged,
                 "doubles": self.totals.doubles,
                 "fallbacks": self.totals.fallbacks,
-                "offences": self.totals.offences.values().sum::<u64>(),
+                "offences": self.offences(),
                 "records_per_second": rate(&seconds.records),
                 "bytes_per_second": rate(&seconds.bytes),
                 "history": seconds.records,
@@ -122,28 +128,31 @@ impl Drain {
                 "lag_seconds": self.totals.lag.to_json(),
             },
             "clients": {
-                "connections": self.intake.len() + self.intake.foreign(),
+                "connections": self.intake.len().saturating_add(self.intake.foreign()),
                 "offences": self.totals.offences,
             },
         })
     }
 
     /// The account at the end.
-    pub(super) fn receipt(&self) -> Receipt {
+    pub(super) fn receipt(&mut self) -> Receipt {
+        self.look_at_drops(stamp::now());
         let (lines, bytes) = self.sinks.written();
+        let losses = self.losses();
         let mut receipt = Receipt {
             pid: std::process::id(),
             uptime: self.started.elapsed(),
-            workers: self.queues.seen + self.intake.segments.seen,
+            workers: self.queues.seen.saturating_add(self.intake.segments.seen),
             died: self.totals.died,
             written: self.totals.written,
             lines,
             bytes,
-            dropped: self.totals.dropped,
-            missing: self.totals.missing,
+            dropped: losses.dropped(),
+            missing: losses.missing(),
             truncated: self.totals.truncated,
             doubles: self.totals.doubles,
-            offences: self.totals.offences.values().sum(),
+            offences: self.offences(),
+            losses,
             accounts: Vec::new(),
         };
         self.queues.settle_accounts(&mut receipt);
@@ -157,23 +166,29 @@ impl Drain {
             json!({
                 "name": name,
                 "written": past.written,
-                "dropped": drops(&past.dropped),
-                "missing": past.missing,
+                "dropped": drops(&past.losses.dropped()),
+                "missing": past.losses.missing(),
             })
         });
         ended.collect()
     }
 
-    /// All drops: those that the files tell of, and those that workers have counted in their
-    /// segments and not reported yet.
-    fn dropped(&self) -> Drops {
-        let mut dropped = self.totals.dropped;
-        for (index, _) in self.intake.segments.iter() {
+    /// All losses: those that the files tell of, and what workers have counted in their segments and
+    /// not reported yet.
+    fn losses(&self) -> Losses {
+        let mut losses = self.totals.losses.clone();
+        for (index, segment) in self.intake.segments.iter() {
             if let Some(account) = self.lane_account(index) {
-                dropped.add(account.unreported);
+                let (first, last) = segment.drops_seen;
+                let times = (self.clock.time(first), self.clock.time(last));
+                losses.note_drops_between(account.unreported, times);
             }
         }
-        dropped
+        losses
+    }
+
+    fn offences(&self) -> u64 {
+        self.totals.offences.values().fold(0, |sum, times| sum.saturating_add(*times))
     }
 
     /// Every worker as it stands in the status.
@@ -189,7 +204,7 @@ impl Drain {
             self.intake.waiting_on_sockets().into_iter().collect();
         for (index, queue) in self.queues.enumerate().filter(|(_, queue)| !queue.is_lane()) {
             let waiting = waiting.get(&index).copied().unwrap_or_default();
-            workers.push(socket_worker(queue, waiting, now));
+            workers.push(socket_worker(queue, waiting, now, self.clock.time(now)));
         }
         workers
     }
@@ -213,7 +228,8 @@ impl Drain {
             "attempted": account.written.saturating_add(account.dropped.total()),
             "written": account.written,
             "dropped": drops(&account.dropped),
-            "missing": account.missing,
+            "missing": account.losses.missing(),
+            "losses": losses_to_json(&account.losses, self.clock.time(now)),
             "seconds_since_last": seconds_since(account.last_record, now),
             "bytes": account.bytes,
             "errors": account.errors,
@@ -225,7 +241,7 @@ impl Drain {
     }
 }
 
-fn socket_worker(queue: &Queue, waiting: Waiting, now: Stamp) -> Value {
+fn socket_worker(queue: &Queue, waiting: Waiting, now: Stamp, wall: u64) -> Value {
     let mut seconds = LastSeconds::default();
     queue.tally.add_to(second(now), &mut seconds);
     let last_error = queue.tally.last_error.as_deref();
@@ -237,10 +253,11 @@ fn socket_worker(queue: &Queue, waiting: Waiting, now: Stamp) -> Value {
         "transport": if queue.foreign().is_some() { queue.protocol } else { "socket" },
         "fallback": (!queue.fallback.is_empty()).then_some(&*queue.fallback),
         "lanes": 0,
-        "attempted": queue.written.saturating_add(queue.dropped.total()),
+        "attempted": queue.written.saturating_add(queue.losses.dropped().total()),
         "written": queue.written,
-        "dropped": drops(&queue.dropped),
-        "missing": queue.missing,
+        "dropped": drops(&queue.losses.dropped()),
+        "missing": queue.losses.missing(),
+        "losses": losses_to_json(&queue.losses, wall),
         "seconds_since_last": seconds_since(queue.last_record, now),
         "bytes": queue.tally.bytes,
         "errors": queue.tally.errors,
@@ -302,6 +319,26 @@ fn seconds_since(last: Stamp, now: Stamp) -> Option<f64> {
 
 fn seconds_of(age: Option<Duration>) -> Option<f64> {
     age.map(|age| age.as_secs_f64())
+}
+
+/// Each reason that occurred, with the first and the last time as text and the age of the last one.
+fn losses_to_json(losses: &Losses, now: u64) -> Map<String, Value> {
+    let each = losses.iter().map(|(loss, Lost { records, times, first, last })| {
+        let told = json!({
+            "records": loss.is_counted().then_some(records),
+            "times": times,
+            "first": time_text(first),
+            "last": time_text(last),
+            "seconds_since_last": now.saturating_sub(last) as f64 / 1e9,
+        });
+        (loss.as_str().to_owned(), told)
+    });
+    each.collect()
+}
+
+fn time_text(time: u64) -> Option<String> {
+    let time = jiff::Timestamp::from_nanosecond(time.into()).ok()?;
+    Some(format!("{time:.6}"))
 }
 
 fn drops(drops: &Drops) -> Map<String, Value> {

@@ -1,4 +1,5 @@
 //! Tallies: what the drain counts of each worker and of all, beside the account that must balance.
+#![deny(clippy::arithmetic_side_effects, reason = "these numbers come from anybody")]
 
 use fleetlog_protocol::Level;
 use fleetlog_protocol::stamp::Stamp;
@@ -52,10 +53,10 @@ impl Tally {
     #[cold]
     pub(super) fn note_urgent(&mut self, line: &Line<'_>, stamp: Stamp, texts: &mut ErrorTexts) {
         if line.record.level == Level::Warn {
-            self.warnings += 1;
+            self.warnings = self.warnings.saturating_add(1);
             return;
         }
-        self.errors += 1;
+        self.errors = self.errors.saturating_add(1);
         let last = self.last_error.get_or_insert_default();
         last.stamp = stamp;
         texts.write(line, &mut last.message);

@@ -37,7 +37,7 @@ mod workers;
 pub use access::Access;
 pub(crate) use access::Groups;
 pub(crate) use inlet::{Fetched, ForeignNumber, Guest, Inlet, Resumable, Rules};
-pub(crate) use outbox::{Kind, News};
+pub(crate) use outbox::{Kind, News, Offended};
 pub(crate) use process::Process;
 pub use rate::RateLimit;
 pub(crate) use stream::{Arrival, Fault};

@@ -13,7 +13,7 @@ use fleetlog_protocol::callsite::Callsite;
 use fleetlog_protocol::frame::{self, HEADER_LEN, Kind, PREFACE};
 use fleetlog_protocol::lane::Corrupt;
 use fleetlog_protocol::limits::{CALLSITES_MAX, HANDSHAKE_MAX, REQUEST_MAX};
-use fleetlog_protocol::message::{Ack, Attach, Goodbye, Hello, Name, QueueId, Request};
+use fleetlog_protocol::message::{Ack, Attach, Goodbye, Hello, Loss, Name, QueueId, Request};
 use fleetlog_protocol::segment::FileName;
 use fleetlog_protocol::stamp::{self, Stamp};
 use interprocess::os::unix::uds_local_socket::Stream;
@@ -52,6 +52,12 @@ pub(crate) enum Offence {
     TooMany,
     #[error("a lane can't be read: {0}")]
     Scribble(#[from] Corrupt),
+    #[error("the number {0}, which it can't have reached: no process logs so fast")]
+    Incredible(u64),
+    #[error("it had sent a part of a record when the listener ended")]
+    Unfinished,
+    #[error("a datagram that could not be received")]
+    Undelivered,
     #[error("its queue has ended")]
     Orphaned,
     #[error("its segment was truncated")]
@@ -79,12 +85,43 @@ impl Offence {
             Self::UnknownCallsite(_) | Self::CallsiteNumber(_) => "callsite",
             Self::TooManyOfUid(_) | Self::TooMany => "too_many",
             Self::Hoarding => "hoarding",
+            Self::Incredible(_) => "incredible",
+            Self::Unfinished => "unfinished",
+            Self::Undelivered => "undelivered",
             Self::Foreign(Fault::Unknown(_)) => "garbage",
             Self::Foreign(Fault::Pickle(_)) => "pickle",
             Self::Foreign(_) => "malformed",
             Self::NotAllowed(_) | Self::NotPermitted(_) => "not_allowed",
             Self::Scribble(_) | Self::Truncated | Self::Segment(_) | Self::Orphaned => "segment",
         }
+    }
+}
+
+impl Offence {
+    /// What becomes of what its client had sent, and tries to send.
+    pub(crate) const fn loss(&self) -> Loss {
+        match self {
+            Self::Torn | Self::SilentHandshake | Self::Unfinished => Loss::Torn,
+            Self::TooManyOfUid(_) | Self::TooMany | Self::NotAllowed(_) | Self::NotPermitted(_) => {
+                Loss::TurnedAway
+            }
+            Self::Incredible(_) => Loss::Incredible,
+            Self::Undelivered => Loss::Refused,
+            Self::Scribble(_) | Self::Truncated | Self::Segment(_) => Loss::PutAside,
+            Self::Malformed(_)
+            | Self::Misplaced(_)
+            | Self::EndlessHandshake
+            | Self::UnknownCallsite(_)
+            | Self::CallsiteNumber(_)
+            | Self::Orphaned
+            | Self::Hoarding
+            | Self::Foreign(_) => Loss::CutOff,
+        }
+    }
+
+    /// Whether it is a loss only, and nobody's fault.
+    pub(crate) const fn is_blameless(&self) -> bool {
+        matches!(self, Self::Unfinished | Self::Undelivered)
     }
 }
 
@@ -266,9 +303,7 @@ impl Connection {
         };
         let Some(frame) = frame else {
             // A request says more than a worker's name.
-            let kind = bytes.get(PREFACE.len() + HEADER_LEN - 1);
-            let is_request = kind.is_some_and(|kind| *kind == Kind::Request as u8);
-            let most = if is_request { REQUEST_MAX } else { HANDSHAKE_MAX };
+            let most = if self.is_request() { REQUEST_MAX } else { HANDSHAKE_MAX };
             return match (bytes.len() > most, self.ended && !bytes.is_empty()) {
                 (true, _) => Err(Offence::EndlessHandshake),
                 (_, true) => Err(Offence::Torn),
@@ -296,6 +331,13 @@ impl Connection {
         let len = PREFACE.len() + frame.len;
         self.feed.consume(len);
         Ok(Some(introduction))
+    }
+
+    /// Whether what was received begins as a command's request, which carries no record.
+    pub(crate) fn is_request(&self) -> bool {
+        let bytes = self.feed.buffer.bytes();
+        let kind = bytes.get(PREFACE.len() + HEADER_LEN - 1);
+        bytes.starts_with(&PREFACE) && kind.is_some_and(|kind| *kind == Kind::Request as u8)
     }
 
     /// The stamp of the next sequenced frame; `None` while it is incomplete. `interested` tells

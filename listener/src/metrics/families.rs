@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use fleetlog_protocol::message::Loss;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
     DescriptorEncoder, EncodeGaugeValue, EncodeMetric as _, MetricEncoder, NoLabelSet,
@@ -50,8 +51,18 @@ pub(super) struct Totals {
     dropped: BTreeMap<String, u64>,
     merged: u64,
     missing: u64,
+    losses: BTreeMap<String, Lost>,
     truncated: u64,
     doubles: u64,
+}
+
+/// What is lost for one reason.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Lost {
+    records: Option<u64>,
+    times: u64,
+    seconds_since_last: f64,
 }
 
 /// A worker that is there.
@@ -162,12 +173,37 @@ impl Families {
             .all("reason", &with_all_reasons(&totals.dropped))?;
         let help = "Records that are missing and nobody said why.";
         out.counter("missing_records", help, totals.missing)?;
+        self.losses(out)?;
         let help = "Records that were cut to the limit.";
         out.counter("truncated_records", help, totals.truncated)?;
         let help = "Records that came again and were left out.";
         out.counter("repeated_records", help, totals.doubles)?;
         let help = "Records that share a line with an equal one.";
         out.counter("merged_records", help, totals.merged)
+    }
+
+    /// Every reason stands there from the beginning, so that the first loss is a step.
+    fn losses(&self, out: &mut Out<'_>) -> fmt::Result {
+        let losses = &self.status.totals.losses;
+        let help = "How often records were lost, by reason.";
+        let mut times = out.counters("losses", help)?;
+        for loss in Loss::ALL {
+            let times_lost = losses.get(loss.as_str()).map_or(0, |lost| lost.times);
+            times.one(&[("reason", loss.as_str())], times_lost)?;
+        }
+        let help =
+            "Records that are known to be lost, by reason; of the other reasons nobody knows.";
+        let mut records = out.counters("lost_records", help)?;
+        for loss in Loss::ALL.into_iter().filter(|loss| loss.is_counted()) {
+            let lost = losses.get(loss.as_str()).and_then(|lost| lost.records).unwrap_or(0);
+            records.one(&[("reason", loss.as_str())], lost)?;
+        }
+        let help = "Time since the last loss, by reason that occurred.";
+        let mut ages = out.gauges("last_loss_age_seconds", help)?;
+        for (reason, lost) in losses {
+            put(&mut ages, &[("reason", reason)], &lost.seconds_since_last)?;
+        }
+        Ok(())
     }
 
     fn workers(&self, out: &mut Out<'_>) -> fmt::Result {

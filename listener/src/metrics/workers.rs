@@ -3,6 +3,7 @@
 //! A series for each process would grow for ever, so that workers of one name are one series, and
 //! only the names get one whose past the listener keeps. The others stand together under `other`. A
 //! name keeps its series as long as the listener lives: a counter must not go back.
+#![deny(clippy::arithmetic_side_effects, reason = "these numbers come from anybody")]
 
 use std::collections::BTreeMap;
 
@@ -34,7 +35,7 @@ pub(super) fn sums(workers: &[Worker], ended: &[Ended]) -> BTreeMap<String, Sum>
         let name = if has_series(&worker.name) { &worker.name } else { OTHER };
         let sum = sums.entry(name.to_owned()).or_default();
         sum.add(worker.written, &worker.dropped, worker.missing);
-        sum.queued_bytes += worker.queued_bytes;
+        sum.queued_bytes = sum.queued_bytes.saturating_add(worker.queued_bytes);
         sum.lag_seconds = sum.lag_seconds.max(worker.lag_seconds);
     }
     sums
@@ -42,10 +43,11 @@ pub(super) fn sums(workers: &[Worker], ended: &[Ended]) -> BTreeMap<String, Sum>
 
 impl Sum {
     fn add(&mut self, written: u64, dropped: &BTreeMap<String, u64>, missing: u64) {
-        self.written += written;
-        self.missing += missing;
+        self.written = self.written.saturating_add(written);
+        self.missing = self.missing.saturating_add(missing);
         for (reason, count) in dropped {
-            *self.dropped.entry(reason.clone()).or_default() += count;
+            let sum = self.dropped.entry(reason.clone()).or_default();
+            *sum = sum.saturating_add(*count);
         }
     }
 }

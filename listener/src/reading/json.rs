@@ -1,10 +1,12 @@
 //! Lines of JSON.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use fleetlog_protocol::Level;
+use fleetlog_protocol::message::Loss;
 use jiff::Timestamp;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -138,6 +140,17 @@ impl Explained {
             _ => None,
         }
     }
+}
+
+/// What a listener's own line says is lost: each reason with its number.
+pub(crate) fn losses_of(line: &[u8]) -> Vec<(Loss, u64)> {
+    #[derive(Deserialize)]
+    struct Notice {
+        fields: BTreeMap<String, Value>,
+    }
+    let Ok(Notice { fields }) = serde_json::from_slice(line) else { return Vec::new() };
+    let number = |loss: Loss| Some((loss, fields.get(loss.as_str())?.as_u64()?));
+    Loss::ALL.into_iter().filter_map(number).collect()
 }
 
 /// A whole line: what it takes to print it in another layout.

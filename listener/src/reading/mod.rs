@@ -21,7 +21,7 @@ use fleetlog_protocol::Level;
 use jiff::Timestamp;
 
 pub(crate) use convert::Converter;
-pub(crate) use json::{Explained, JsonLine, Repeats};
+pub(crate) use json::{Explained, JsonLine, Repeats, losses_of};
 pub(crate) use pretty::put_pretty;
 pub(crate) use template::Template;
 pub(crate) use text::TextLine;

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 
 use fleetlog_protocol::Level;
+use fleetlog_protocol::message::Loss;
 use jiff::Timestamp;
 
 use super::Head;
@@ -40,6 +41,21 @@ impl<'a> TextLine<'a> {
         let head =
             Head { time, level, worker: Cow::Borrowed(worker), pid, target: Cow::Borrowed(target) };
         Some(Self { timestamp, head, spans, event })
+    }
+}
+
+impl TextLine<'_> {
+    /// What a listener's own line says is lost: each reason with its number. The event is the
+    /// message, which is one of a few, and then its fields.
+    pub(crate) fn losses(&self) -> Vec<(Loss, u64)> {
+        let told = Loss::ALL.into_iter().find_map(|loss| self.event.strip_prefix(loss.message()));
+        let Some(fields) = told else { return Vec::new() };
+        let numbers = fields.split_whitespace().filter_map(|field| {
+            let (name, number) = field.split_once('=')?;
+            let loss = Loss::ALL.into_iter().find(|loss| loss.as_str() == name)?;
+            Some((loss, number.parse().ok()?))
+        });
+        numbers.collect()
     }
 }
 

@@ -4,11 +4,14 @@
 //! listener answers with [`Welcome`], which tells what it has already written of this queue, and
 //! from then on sends [`Ack`] after each batch. A [`Goodbye`] ends a queue on purpose. A command
 //! sends one [`Request`] instead of a hello and reads [`Reply`] frames until the last one.
+#![deny(clippy::arithmetic_side_effects, reason = "numbers from outside must never overflow")]
 
 mod control;
+mod loss;
 mod receipt;
 
 pub use control::{LevelChange, Reply, Request};
+pub use loss::{Loss, Losses, Lost};
 pub use receipt::{Receipt, WorkerAccount};
 
 use crate::decode::{Cursor, DecodeError, check_count};
@@ -83,7 +86,7 @@ impl Drops {
 
     /// Counts one dropped record.
     pub const fn count(&mut self, reason: DropReason) {
-        self.0[reason as usize] += 1;
+        self.0[reason as usize] = self.0[reason as usize].saturating_add(1);
     }
 
     /// Adds another count.
@@ -297,7 +300,7 @@ pub struct Gap {
 
 impl Gap {
     /// The bytes of an encoded gap.
-    pub const LEN: usize = 8 + 8 + 8 + 4 * 8;
+    pub const LEN: usize = 8 + 8 + 8 + DropReason::ALL.len() * 8;
 
     /// Appends the body.
     pub fn encode(&self, out: &mut Vec<u8>) {

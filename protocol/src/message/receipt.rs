@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Drops, get_name, put_name};
+use super::{Drops, Losses, get_name, put_name};
 use crate::decode::{Cursor, DecodeError, check_count};
 
 /// Workers that a receipt names one by one; the sums cover all of them.
@@ -38,6 +38,8 @@ pub struct Receipt {
     pub doubles: u64,
     /// Offences of clients: malformed frames, garbage, too many connections.
     pub offences: u64,
+    /// Everything that was lost, by reason; the sums of drops and missing records are made of it.
+    pub losses: Losses,
     /// The account of each worker, at most 2,048 of them, the first to come first.
     pub accounts: Vec<WorkerAccount>,
 }
@@ -64,10 +66,11 @@ impl WorkerAccount {
 }
 
 impl Receipt {
-    /// Whether every record that a worker attempted is in the files.
+    /// Whether every record that anybody tried to log is in the files, as far as is known. Of a
+    /// worker that [`died`](Self::died) nobody knows what it could not tell any more.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.dropped.total() == 0 && self.missing == 0
+        self.dropped.total() == 0 && self.missing == 0 && self.losses.is_empty()
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
@@ -88,6 +91,7 @@ impl Receipt {
             out.extend_from_slice(&number.to_le_bytes());
         }
         self.dropped.encode(out);
+        self.losses.encode(out);
         let listed = &self.accounts[..self.accounts.len().min(WORKERS_LISTED_MAX)];
         out.extend_from_slice(&u16::try_from(listed.len()).unwrap_or(0).to_le_bytes());
         for account in listed {
@@ -115,6 +119,7 @@ impl Receipt {
             number()?,
         ];
         let dropped = Drops::decode(&mut cursor)?;
+        let losses = Losses::decode(&mut cursor)?;
         let count = usize::from(cursor.u16("a receipt's worker count")?);
         check_count("a receipt's worker count", count, WORKERS_LISTED_MAX)?;
         let mut accounts = Vec::new();
@@ -140,6 +145,7 @@ impl Receipt {
             truncated,
             doubles,
             offences,
+            losses,
             accounts,
         })
     }

@@ -5,6 +5,7 @@ use std::io::{self, IoSlice, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 
+use fleetlog_protocol::message::Loss;
 use fleetlog_tests::{ListenerUnderTest, judge, wait};
 use nix::sys::socket::{ControlMessage, MsgFlags, UnixAddr, sendmsg};
 
@@ -136,6 +137,7 @@ fn descriptors_that_come_with_a_datagram_do_not_stay_open_nor_hold_anybody_up() 
     wait::until("the descriptors are closed", || open(&listener) <= before);
     let status = listener.status().expect("a status");
     assert_eq!(status["totals"]["offences"], 4, "{status}");
-    let receipt = stop(listener, &fixture);
+    let receipt = listener.stop();
     assert_eq!(receipt.written, 1, "{receipt:?}");
+    assert_eq!(receipt.losses.get(Loss::Refused).times, 4, "{receipt:?}");
 }

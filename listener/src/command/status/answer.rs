@@ -48,6 +48,8 @@ pub(in crate::command) struct Totals {
     pub(in crate::command) bytes: u64,
     pub(in crate::command) dropped: Drops,
     pub(in crate::command) missing: u64,
+    #[serde(deserialize_with = "or_default")]
+    pub(in crate::command) losses: Losses,
     pub(in crate::command) truncated: u64,
     pub(in crate::command) doubles: u64,
     pub(in crate::command) offences: u64,
@@ -87,6 +89,8 @@ pub(in crate::command) struct Worker {
     pub(in crate::command) written: u64,
     pub(in crate::command) dropped: Drops,
     pub(in crate::command) missing: u64,
+    #[serde(deserialize_with = "or_default")]
+    pub(in crate::command) losses: Losses,
     pub(in crate::command) seconds_since_last: Option<f64>,
     #[serde(deserialize_with = "or_default")]
     pub(in crate::command) bytes: u64,
@@ -152,6 +156,41 @@ pub(in crate::command) struct Clients {
     pub(in crate::command) offences: BTreeMap<String, u64>,
 }
 
+/// All losses by reason.
+pub(in crate::command) type Losses = BTreeMap<String, Lost>;
+
+/// What is lost for one reason.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(in crate::command) struct Lost {
+    /// `None` = nobody knows how many.
+    pub(in crate::command) records: Option<u64>,
+    pub(in crate::command) times: u64,
+    pub(in crate::command) first: Option<String>,
+    pub(in crate::command) seconds_since_last: Option<f64>,
+}
+
+/// How often something was lost of which nobody knows how much it was, by reason.
+pub(in crate::command) fn unknown(losses: &Losses) -> BTreeMap<String, u64> {
+    let unknown = losses.iter().filter(|(_, lost)| lost.records.is_none());
+    unknown.map(|(reason, lost)| (reason.clone(), lost.times)).collect()
+}
+
+/// The age of the last loss, and the time of the first one, as far as it is told.
+pub(in crate::command) fn loss_times(losses: &Losses) -> Option<(f64, Option<&str>)> {
+    let last = losses.values().filter_map(|lost| lost.seconds_since_last).reduce(f64::min)?;
+    // Times of one form are in the order of their texts.
+    Some((last, losses.values().filter_map(|lost| lost.first.as_deref()).min()))
+}
+
+/// Whether something was lost within the last hour; where nobody tells when, it was.
+pub(in crate::command) fn is_recent(losses: &Losses) -> bool {
+    loss_times(losses).is_none_or(|(last, _)| last < RECENT)
+}
+
+/// What is lost for so many seconds is history: somebody has looked at it, or nobody will.
+const RECENT: f64 = 3600.0;
+
 /// Drops by reason.
 pub(in crate::command) type Drops = BTreeMap<String, u64>;
 
@@ -191,6 +230,16 @@ impl Totals {
     pub(in crate::command) fn lost(&self) -> u64 {
         total(&self.dropped).saturating_add(self.missing)
     }
+
+    /// How often something was lost of which nobody knows how much it was.
+    pub(in crate::command) fn unknown(&self) -> u64 {
+        total(&unknown(&self.losses))
+    }
+
+    /// Whether something was lost lately.
+    pub(in crate::command) fn loses(&self) -> bool {
+        (self.lost() > 0 || self.unknown() > 0) && is_recent(&self.losses)
+    }
 }
 
 impl Worker {
@@ -199,10 +248,19 @@ impl Worker {
         total(&self.dropped).saturating_add(self.missing)
     }
 
+    /// Whether something of it was lost at all, and lately.
+    pub(in crate::command) fn has_losses(&self) -> bool {
+        self.lost() > 0 || total(&unknown(&self.losses)) > 0
+    }
+
+    pub(in crate::command) fn loses(&self) -> bool {
+        self.has_losses() && is_recent(&self.losses)
+    }
+
     /// Whether somebody should look at it.
     #[cfg(feature = "top")]
     pub(in crate::command) fn has_problem(&self) -> bool {
-        self.lost() > 0 || self.fallback.is_some() || self.errors > 0 || self.is_late()
+        self.loses() || self.fallback.is_some() || self.errors > 0 || self.is_late()
     }
 
     /// Whether its records wait longer than those of a healthy fleet ever do.

@@ -81,7 +81,7 @@ pub(in crate::command) static WORKER: [Column<Worker>; 14] = [
         (text, if worker.is_late() { Tone::Warning } else { tone })
     }),
     right("WRITTEN", 0, |worker| (count(worker.written), Tone::Plain)),
-    right("LOST", 0, |worker| warn_if(worker.lost() > 0, count(worker.lost()))),
+    right("LOST", 0, |worker| warn_if(worker.loses(), count(worker.lost()))),
     right("ERRORS", 7, |worker| warn_if(worker.errors > 0, count(worker.errors))),
     right("LAST", 9, |worker| match worker.seconds_since_last {
         Some(ago) => (seconds(ago), Tone::Plain),

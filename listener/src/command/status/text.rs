@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use anstyle::Style;
+use fleetlog_protocol::message::Loss;
 
-use super::answer::{Fleet, Listener, Totals, Worker, by_name, total};
+use super::answer::{Fleet, Listener, Losses, Totals, Worker, by_name, loss_times, total, unknown};
 use super::columns::{Column, SINK, Tone, WORKER};
 use crate::command::screen::{BAD, BOLD, DIM, WARNING};
 use crate::command::spark::spark;
@@ -76,13 +77,15 @@ fn facts(fleet: &Fleet, columns: Option<usize>) -> String {
     fact("written", Cell::text(&format!("{records}, {lines}, {size}; {errors}, {warnings}")));
     let dropped = total(&fleet.totals.dropped);
     let lost = format!(
-        "{} dropped{}, {} missing, {} truncated",
+        "{} dropped{}, {} missing{}, {} truncated",
         count(dropped),
         in_brackets(&fleet.totals.dropped),
         count(*missing),
+        in_brackets(&unreadable(&fleet.totals.losses)),
         count(*truncated)
     );
-    fact("lost", warn_if(fleet.totals.lost() + truncated > 0, Cell::text(&lost)));
+    let lost = lost + &unknown_told(&fleet.totals.losses) + &when(&fleet.totals.losses);
+    fact("lost", warn_if(fleet.totals.loses() || *truncated > 0, Cell::text(&lost)));
     let clients = format!(
         "{}, {}{}, {} left out",
         things(fleet.clients.connections, "connection"),
@@ -97,8 +100,9 @@ fn facts(fleet: &Fleet, columns: Option<usize>) -> String {
 /// The table of workers; below each stands what no column has room for.
 fn workers(fleet: &Fleet, columns: Option<usize>) -> Table {
     let notes = |worker: &Worker, table: &mut Table| {
-        if worker.lost() > 0 {
-            table.note(Cell::text(&format!("  └ lost: {}", losses(worker))).styled(WARNING));
+        if worker.has_losses() {
+            let lost = format!("  └ lost: {}{}", losses(worker), when(&worker.losses));
+            table.note(warn_if(worker.loses(), Cell::text(&lost)));
         }
         if let Some(error) = &worker.last_error {
             let ago = seconds(error.seconds_ago);
@@ -149,14 +153,41 @@ pub(in crate::command) fn losses(worker: &Worker) -> String {
     if worker.missing > 0 {
         losses.push(format!("{} missing", count(worker.missing)));
     }
+    losses.extend(reasons(&unknown(&worker.losses)).into_iter().map(|reason| reason + " times"));
     losses.join(", ")
+}
+
+/// `, 3 times of unknown number (cut off 2, torn 1)`, or nothing.
+fn unknown_told(losses: &Losses) -> String {
+    let unknown = unknown(losses);
+    match total(&unknown) {
+        0 => String::new(),
+        times => {
+            format!(", {} of unknown number{}", things(times, "time"), in_brackets(&unknown))
+        }
+    }
+}
+
+/// Of the missing records, those that came and can't be read.
+fn unreadable(losses: &Losses) -> BTreeMap<String, u64> {
+    let name = Loss::Unreadable.as_str();
+    let records = losses.get(name).and_then(|lost| lost.records);
+    records.map(|records| (name.to_owned(), records)).into_iter().collect()
+}
+
+/// `; last 5s ago, first 2026-11-22T10:00:00.123456Z`, or nothing.
+fn when(losses: &Losses) -> String {
+    let Some((last, first)) = loss_times(losses) else { return String::new() };
+    let first = first.map_or_else(String::new, |first| format!(", first {first}"));
+    format!("; last {} ago{first}", seconds(last))
 }
 
 /// Tells once for each reason why workers use the socket although they would use lanes.
 fn fallbacks(fleet: &Fleet, columns: Option<usize>) -> Option<String> {
     let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
     for reason in fleet.workers.iter().filter_map(|worker| worker.fallback.as_deref()) {
-        *reasons.entry(reason).or_default() += 1;
+        let workers = reasons.entry(reason).or_default();
+        *workers = u64::saturating_add(*workers, 1);
     }
     let lines: Vec<String> = reasons
         .into_iter()

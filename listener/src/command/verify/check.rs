@@ -1,4 +1,5 @@
 //! One log, read from its oldest line to its newest.
+#![deny(clippy::arithmetic_side_effects, reason = "these numbers come from anybody")]
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
@@ -7,6 +8,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use fleetlog_protocol::message::Loss;
 use jiff::Timestamp;
 
 use super::findings::{FileReport, Finding, Kind, Report};
@@ -14,7 +16,7 @@ use super::sequence::{Numbered, Sequences, Verdict};
 use crate::archive::{Chapter, LINE_MAX, Lines, Place, Snapshot, Unpacked};
 use crate::checkpoint::Said;
 use crate::command::table::{is_unsafe, things};
-use crate::reading::{Explained, JsonLine, Layout, Repeats, SAMPLE, TextLine};
+use crate::reading::{Explained, JsonLine, Layout, Repeats, SAMPLE, TextLine, losses_of};
 
 /// How long the rest of a line that is being written may take. A listener writes a batch in one
 /// go; only a full disk keeps it from doing so.
@@ -103,7 +105,7 @@ impl Check<'_> {
             Ok(Some(opened)) => opened,
             // Retention takes the oldest: whatever was read before it is gone by now as well.
             Ok(None) => {
-                self.removed += 1;
+                self.removed = self.removed.saturating_add(1);
                 self.sequences.skip();
                 return;
             }
@@ -147,7 +149,8 @@ impl Check<'_> {
                 }
                 Ok(None) => break,
                 Err(error) => {
-                    let place = Place { number: last.number + 1, offset: lines.read, ..last };
+                    let place =
+                        Place { number: last.number.saturating_add(1), offset: lines.read, ..last };
                     let why = format!("its text can't be read from here on: {error}");
                     self.find(Kind::Archive, &path, Some(place), why);
                     // What follows in the next file can't be held against this one.
@@ -156,13 +159,14 @@ impl Check<'_> {
                 }
             }
             if last.number.is_multiple_of(PROGRESS_LINES) {
-                progress(self.done + lines.input().packed_position().min(size));
+                let position = lines.input().packed_position().min(size);
+                progress(self.done.saturating_add(position));
             }
         }
         if let Some(file) = self.report.files.last_mut() {
             file.bytes = lines.read;
         }
-        self.done += size;
+        self.done = self.done.saturating_add(size);
         progress(self.done);
     }
 
@@ -217,13 +221,13 @@ impl Check<'_> {
 
     fn line(&mut self, path: &Path, layout: Layout, line: &[u8], place: Place, is_current: bool) {
         if let Some(file) = self.report.files.last_mut() {
-            file.lines += 1;
+            file.lines = file.lines.saturating_add(1);
         }
         if !place.is_ended {
             return self.cut(path, place, is_current);
         }
         if place.left_out > 0 {
-            let length = things(LINE_MAX as u64 + place.left_out, "byte");
+            let length = things((LINE_MAX as u64).saturating_add(place.left_out), "byte");
             let why = format!("a line of {length} is longer than any record makes");
             return self.find(Kind::Layout, path, Some(place), why);
         }
@@ -238,7 +242,13 @@ impl Check<'_> {
         let is_record = match layout {
             Layout::Json => self.json(path, line, place),
             Layout::Text => match TextLine::parse(line) {
-                Some(text) => text.head.target != "fleetlog",
+                Some(text) => {
+                    let is_own = text.head.target == "fleetlog";
+                    if is_own {
+                        self.lost(text.losses(), text.head.time);
+                    }
+                    !is_own
+                }
                 None => {
                     let why = "it is no line of the layout `text`".to_owned();
                     return self.find(Kind::Layout, path, Some(place), why);
@@ -247,7 +257,7 @@ impl Check<'_> {
             Layout::Unknown => true,
         };
         if let Some(file) = self.report.files.last_mut() {
-            file.records += u64::from(is_record);
+            file.records = file.records.saturating_add(u64::from(is_record));
         }
     }
 
@@ -271,6 +281,7 @@ impl Check<'_> {
             if let Some(explained) = Explained::of(line) {
                 self.sequences.explain(pid, explained);
             }
+            self.lost(losses_of(line), time);
             return false;
         }
         // They stand in this line and need none of their own.
@@ -298,6 +309,15 @@ impl Check<'_> {
         };
         self.found(kind, path, Some(place), why, Some(pid));
         true
+    }
+
+    /// A line of the listener's tells of losses.
+    fn lost(&mut self, losses: Vec<(Loss, u64)>, time: Timestamp) {
+        let at = u64::try_from(time.as_nanosecond()).unwrap_or(0);
+        for (loss, number) in losses {
+            let times = if loss.is_counted() { 1 } else { number };
+            self.report.losses.note(loss, number, times, at);
+        }
     }
 
     /// A line without an end.

@@ -1,10 +1,13 @@
 //! What a verification has found, for people and for programs.
+#![deny(clippy::arithmetic_side_effects, reason = "these numbers come from anybody")]
 
 use std::path::{Path, PathBuf};
 
+use fleetlog_protocol::message::Losses;
 use serde_json::{Value, json};
 
-use crate::command::screen::{BAD, DIM, GOOD};
+use crate::command::receipt::{losses_to_json, losses_told};
+use crate::command::screen::{BAD, DIM, GOOD, WARNING};
 use crate::command::table::{Align, Cell, Table, bytes, count, escape, things};
 use crate::reading::Layout;
 
@@ -84,18 +87,20 @@ pub(super) struct Report {
     /// Findings beyond those that are kept.
     more: u64,
     pub(super) notes: Vec<String>,
+    /// What the log itself says is lost: accounted for, and so no damage.
+    pub(super) losses: Losses,
 }
 
 impl Report {
     /// Takes a finding in.
     pub(super) fn find(&mut self, finding: Finding) {
         if let Some(file) = self.files.last_mut().filter(|file| file.path == finding.file) {
-            file.findings += 1;
+            file.findings = file.findings.saturating_add(1);
         }
         if self.findings.len() < FINDINGS_MAX {
             self.findings.push(finding);
         } else {
-            self.more += 1;
+            self.more = self.more.saturating_add(1);
         }
     }
 
@@ -129,19 +134,20 @@ impl Report {
             if self.findings.len() < FINDINGS_MAX {
                 self.findings.push(finding);
             } else {
-                self.more += 1;
+                self.more = self.more.saturating_add(1);
             }
         }
-        self.more += other.more;
+        self.more = self.more.saturating_add(other.more);
+        self.losses.add(&other.losses);
         other.notes.into_iter().for_each(|note| self.note(note));
     }
 
     fn sum(&self, of: impl Fn(&FileReport) -> u64) -> u64 {
-        self.files.iter().map(of).sum()
+        self.files.iter().map(of).fold(0, u64::saturating_add)
     }
 
     fn found(&self) -> u64 {
-        self.findings.len() as u64 + self.more
+        (self.findings.len() as u64).saturating_add(self.more)
     }
 
     /// For programs, on one line.
@@ -173,6 +179,7 @@ impl Report {
             "files": files,
             "findings": findings,
             "notes": self.notes,
+            "losses": losses_to_json(&self.losses),
             "totals": {
                 "files": self.files.len(),
                 "lines": self.sum(|file| file.lines),
@@ -197,6 +204,10 @@ impl Report {
         if !self.notes.is_empty() {
             let notes = self.notes.iter().map(|note| format!("{DIM}note: {}{DIM:#}", escape(note)));
             parts.push(notes.collect::<Vec<_>>().join("\n"));
+        }
+        if !self.losses.is_empty() {
+            let losses = losses_told(&self.losses);
+            parts.push(format!("{WARNING}The log tells of losses:{WARNING:#} {losses}."));
         }
         let files = things(self.files.len() as u64, "file");
         let lines = things(self.sum(|file| file.lines), "line");

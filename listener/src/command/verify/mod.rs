@@ -2,6 +2,7 @@
 //!
 //! Reads everything and changes nothing. A listener may live and write, rotate, compress and
 //! remove all the while.
+#![deny(clippy::arithmetic_side_effects, reason = "these numbers come from anybody")]
 
 mod check;
 mod findings;
@@ -110,7 +111,8 @@ fn verify(
             checked = read()?;
         }
         for pid in checked.sequences.pids() {
-            *spread.entry(pid).or_default() += 1;
+            let logs = spread.entry(pid).or_default();
+            *logs = u32::saturating_add(*logs, 1);
         }
         report.add(checked.report);
         progress.next(log);
@@ -154,9 +156,9 @@ impl Progress {
             return;
         }
         self.told = Some(Instant::now());
-        let done = (self.done + done).min(self.total);
-        let percent = (done * 100).checked_div(self.total).unwrap_or(100);
-        let (log, logs) = (self.logs + 1, self.files);
+        let done = self.done.saturating_add(done).min(self.total);
+        let percent = done.saturating_mul(100).checked_div(self.total).unwrap_or(100);
+        let (log, logs) = (self.logs.saturating_add(1), self.files);
         let (done, total) = (bytes(done), bytes(self.total));
         screen.progress(format_args!(
             "verifying: {percent} %, {done} of {total}, log {log} of {logs}"
@@ -164,7 +166,7 @@ impl Progress {
     }
 
     fn next(&mut self, log: &std::path::Path) {
-        self.done += size(log);
-        self.logs += 1;
+        self.done = self.done.saturating_add(size(log));
+        self.logs = self.logs.saturating_add(1);
     }
 }

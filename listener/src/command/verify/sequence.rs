@@ -8,6 +8,7 @@
 //!
 //! Retention may have taken the beginning of any chain: the first number that is seen is as good
 //! as 1. Memory grows with the number of queues, not with that of records.
+#![deny(clippy::arithmetic_side_effects, reason = "these numbers come from anybody")]
 
 use std::collections::{HashMap, HashSet};
 
@@ -78,7 +79,7 @@ impl Sequences {
 
     /// Files were removed between what was read and what comes.
     pub(super) fn skip(&mut self) {
-        self.era += 1;
+        self.era = self.era.saturating_add(1);
     }
 
     /// A line of the listener's about numbers that are not there.
@@ -103,26 +104,27 @@ impl Sequences {
             return Verdict::Doubled;
         }
         // The first number that was seen has its predecessor behind it.
-        let precedes = |chain: &&Chain| chain.first == seq + 1 && time <= chain.last_time;
+        let precedes = |chain: &&Chain| follows(seq, chain.first) && time <= chain.last_time;
         if let Some(chain) = chains.iter().find(precedes) {
             return Verdict::Behind { last: chain.last };
         }
-        let follows = chains.iter().rposition(|chain| chain.last + 1 == seq);
+        let follows = chains.iter().rposition(|chain| follows(chain.last, seq));
         let is_new = seq == 1 || chains.is_empty();
         // A queue's times do not go back: an earlier number at a later time is another queue's.
-        let before = |chain: &&Chain| chain.last < seq;
+        let is_earlier = |chain: &&Chain| chain.last < seq;
         let behind = chains.iter().rev().find(|chain| chain.last >= seq);
         let is_later = behind.is_some_and(|chain| time > chain.last_time);
         let (at, missing) = if let Some(at) = follows {
             (at, None)
         } else if is_new {
             let explained = explained.entry(pid).or_default();
-            *beheaded += u64::from(seq > 1 && !is_explained(explained, 1, seq - 1));
+            let is_beheaded = seq > 1 && !is_explained(explained, 1, before(seq));
+            *beheaded = beheaded.saturating_add(u64::from(is_beheaded));
             (begin(chains, record, *era), None)
-        } else if let Some(at) = chains.iter().rposition(|chain| before(&chain)) {
-            (at, Some((chains[at].last + 1, seq - 1)))
+        } else if let Some(at) = chains.iter().rposition(|chain| is_earlier(&chain)) {
+            (at, Some((after(chains[at].last), before(seq))))
         } else if is_later {
-            (begin(chains, record, *era), Some((1, seq - 1)))
+            (begin(chains, record, *era), Some((1, before(seq))))
         } else {
             let chain = behind.map_or(&chains[0], |chain| chain);
             let was_missed =
@@ -164,11 +166,25 @@ impl Sequences {
         let chains = self.chains.get(&(pid, lane))?;
         let mut last = chains.iter().map(|chain| chain.last).max()?;
         let explained = self.explained.get(&pid).map_or(&[][..], Vec::as_slice);
-        while let Some(next) = explained.iter().find(|e| e.first <= last + 1 && e.last > last) {
+        while let Some(next) = explained.iter().find(|e| e.first <= after(last) && e.last > last) {
             last = next.last;
         }
         Some(last)
     }
+}
+
+/// The numbers beside one. A line may claim the largest of all, which nothing follows.
+const fn after(seq: u64) -> u64 {
+    seq.saturating_add(1)
+}
+
+const fn before(seq: u64) -> u64 {
+    seq.saturating_sub(1)
+}
+
+/// Whether a number is the next one of another.
+fn follows(one: u64, next: u64) -> bool {
+    one.checked_add(1) == Some(next)
 }
 
 /// Adds a chain; returns its place.
@@ -180,7 +196,7 @@ fn begin(chains: &mut Vec<Chain>, record: &Numbered, era: u32) -> usize {
     let (first, first_print, last, last_print) = (seq, print, seq, print);
     let holes = Vec::new();
     chains.push(Chain { first, first_print, last, last_print, last_time: time, holes, era });
-    chains.len() - 1
+    chains.len().saturating_sub(1)
 }
 
 /// Whether accounts of one process cover a gap without a rest; those that do are used up.
@@ -192,8 +208,9 @@ fn is_explained(explained: &mut Vec<Explained>, first: u64, last: u64) -> bool {
         let found = explained.iter().enumerate().filter(|(_, e)| covers(e));
         // Another lane's account may cover it by chance; one that begins here is meant.
         let Some((at, range)) = found.max_by_key(|(_, e)| e.first) else { return false };
-        next = range.last + 1;
         used.push(at);
+        let Some(rest) = range.last.checked_add(1) else { break };
+        next = rest;
     }
     used.sort_unstable();
     for at in used.into_iter().rev() {
@@ -204,6 +221,8 @@ fn is_explained(explained: &mut Vec<Explained>, first: u64, last: u64) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::arithmetic_side_effects, reason = "the numbers of a test are known")]
+
     use super::*;
     use Verdict::{Behind, Doubled, Fine, Missing};
 
@@ -321,6 +340,22 @@ mod tests {
         log.0.skip();
         log.all(50..60);
         assert_eq!(log.take(61), Missing { first: 60, last: 60 });
+    }
+
+    #[test]
+    fn the_largest_number_is_one_like_any_other() {
+        let mut log = Log::new();
+        let mut take = |seq: u64, second: i64| {
+            let time = Timestamp::from_second(second).unwrap();
+            let print = seq % 1000;
+            log.0.take(&Numbered { pid: 7, lane: 1, seq, time, print })
+        };
+        assert_eq!(take(1, 1), Fine);
+        assert_eq!(take(u64::MAX, 2), Missing { first: 2, last: u64::MAX - 1 });
+        assert_eq!(take(u64::MAX, 3), Doubled);
+        assert_eq!(take(2, 2), Behind { last: u64::MAX });
+        log.0.explain(7, Explained { first: 2, last: u64::MAX });
+        assert_eq!(log.0.last(7, 1), Some(u64::MAX));
     }
 
     #[test]

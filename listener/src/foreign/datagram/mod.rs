@@ -87,7 +87,11 @@ impl Datagrams {
             Ok(Some(received)) => received,
             Ok(None) => return false,
             // It can't be received, but it is gone from the queue.
-            Err(Errno::EINTR | Errno::ENOBUFS) => return true,
+            Err(Errno::EINTR) => return true,
+            Err(Errno::ENOBUFS) => {
+                desk.offend(Offence::Undelivered, Peer { pid: 0, uid: u32::MAX });
+                return true;
+            }
             Err(_) => return false,
         };
         let block = std::mem::take(&mut self.block);

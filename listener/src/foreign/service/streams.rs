@@ -146,6 +146,7 @@ impl Streams {
         self.arrived.push(token);
         if let Err(error) = watched {
             tracing::warn!(pid = peer.pid, uid = peer.uid, %error, "a client can't be watched");
+            self.post.desk.offend(Offence::TooMany, peer);
             self.close(token);
         }
     }
@@ -218,7 +219,12 @@ impl Streams {
         self.held = self.held.saturating_sub(before) + stream.held();
         let turn = match received {
             Ok(turn) => turn,
-            Err(Offence::Torn) if self.is_ending => Turn::Over,
+            Err(Offence::Torn) if self.is_ending => {
+                // Its sender's call fails, so that it knows; whoever reads the log must know as well.
+                let peer = stream.peer();
+                self.post.desk.offend(Offence::Unfinished, peer);
+                Turn::Over
+            }
             Err(offence) => {
                 self.cut_off(token, offence);
                 return Turn::Over;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use fleetlog_protocol::message::Drops;
 use fleetlog_protocol::segment::{self, start_time};
+use fleetlog_protocol::stamp::Stamp;
 
 use super::guard::within;
 use super::{LaneIndex, SegmentIndex, Segments, Token};
@@ -22,9 +23,6 @@ const BURIALS_MAX: usize = 64;
 /// How soon a lane that could not be taken in is tried again.
 const RETRY: Duration = Duration::from_millis(200);
 
-/// More than a worker can drop in years.
-const DROPS_CREDIBLE: u64 = 1 << 48;
-
 /// What became of workers whose bell is silent.
 #[derive(Debug, Default)]
 pub(crate) struct Checked {
@@ -35,13 +33,42 @@ pub(crate) struct Checked {
 }
 
 impl Segments {
-    /// Drops that the worker counted, and that were reported in band.
-    pub(crate) fn drops(&self, index: SegmentIndex) -> (Drops, Drops) {
+    /// Drops that the worker counted, and that were reported in band. A worker can't have counted
+    /// more than `most`: that is a scribble, and must not spoil the sums.
+    pub(crate) fn drops(&self, index: SegmentIndex, most: u64) -> (Drops, Drops) {
         let Some(segment) = self.get(index) else { return Default::default() };
         let counted = within(&segment.foreign.range(), || segment.foreign.drops());
-        // A count that nobody lives to reach is a scribble, and must not spoil the sums.
-        let counted = counted.ok().filter(|counted| counted.total() <= DROPS_CREDIBLE);
-        (counted.unwrap_or(segment.reported), segment.reported)
+        let counted = counted.ok().filter(|counted| counted.total() <= most);
+        let reported = if segment.reported.total() <= most {
+            segment.reported
+        } else {
+            // What an earlier listener is said to have reported is the worker's word as well.
+            Drops::default()
+        };
+        (counted.unwrap_or(reported), reported)
+    }
+
+    /// Remembers when the worker's count of drops was first seen to grow, and last. Returns a count
+    /// that is above `most`, the first time.
+    pub(crate) fn look_at_drops(
+        &mut self,
+        index: SegmentIndex,
+        most: u64,
+        now: Stamp,
+    ) -> Option<u64> {
+        let segment = self.get_mut(index)?;
+        let counted = within(&segment.foreign.range(), || segment.foreign.drops()).ok()?.total();
+        let claimed = counted.max(segment.reported.total());
+        if claimed > most {
+            return (!std::mem::replace(&mut segment.is_incredible, true)).then_some(claimed);
+        }
+        if counted > segment.drops_known {
+            segment.drops_known = counted;
+            let (first, last) = &mut segment.drops_seen;
+            *first = if *first == 0 { now } else { *first };
+            *last = now;
+        }
+        None
     }
 
     /// Drops are reported in the batch. The next listener learns of it when the batch is written.

@@ -82,6 +82,11 @@ pub(crate) struct Segment {
     /// Drops that were reported in band, and whether the segment does not say so yet.
     reported: Drops,
     owes_report: bool,
+    /// The drops that its worker was seen to have counted, and when that grew first and last.
+    drops_known: u64,
+    pub(crate) drops_seen: (Stamp, Stamp),
+    /// It was told that its counts are not believed.
+    is_incredible: bool,
 }
 
 /// How far the callsite table was read.
@@ -205,6 +210,9 @@ impl Segments {
             has_hung_up: false,
             lanes: Vec::new(),
             reported: within(&foreign.range(), || foreign.reported()).unwrap_or_default(),
+            drops_known: 0,
+            drops_seen: (0, 0),
+            is_incredible: false,
             owes_report: false,
             foreign,
             callsites: Callsites::default(),

@@ -1,6 +1,6 @@
 // The state of the fleet: the header, the totals and the table of workers.
 
-import { $, bytes, count, make, number, put, rate, reasons, say, span, sum, tell, things } from "./show.js";
+import { $, bytes, count, lossesOf, make, number, put, rate, say, span, sum, tell, things } from "./show.js";
 import { spark } from "./plot.js";
 
 /** The rows of the table; who has more workers sorts what matters to the top. */
@@ -73,7 +73,8 @@ export class Fleet {
     }
     this.#before.set(id, { now, written, history });
     const lost = sum(Object.values(worker.dropped ?? {})) + number(worker.missing);
-    return { ...worker, key, id, history, rate: rate_now, lost };
+    const losses = lossesOf(worker);
+    return { ...worker, key, id, history, rate: rate_now, lost, losses };
   }
 
   #header({ listener = {} }) {
@@ -109,10 +110,11 @@ export class Fleet {
     put($("total-lag-more"), waiting > 0 ? `${bytes(waiting)} wait${lag > LAG_SHOWN ? `, ${slowest.name}` : ""}` : "nothing waits");
     $("total-lag-card").className = lag > 10 ? "bad" : lag > LAG_SHOWN ? "warn" : "";
 
-    const dropped = reasons({ ...totals.dropped, missing: totals.missing });
-    put($("total-dropped"), count(sum(dropped.map(([, value]) => value))));
-    put($("total-dropped-more"), dropped.map(([why, value]) => `${why} ${count(value)}`).join(", ") || "nothing is lost");
-    $("total-dropped-card").className = dropped.length > 0 ? "bad" : "";
+    const losses = lossesOf(totals);
+    put($("total-dropped"), count(losses.records) + (losses.unknown > 0 ? ` + ${count(losses.unknown)} ×` : ""));
+    put($("total-dropped-more"), losses.text || "nothing is lost");
+    $("total-dropped-card").className = losses.isRecent ? "bad" : "";
+    $("total-dropped-card").title = losses.first ? `the first time at ${losses.first}` : "";
 
     const { error, warn } = totals.levels ?? {};
     put($("total-errors"), totals.levels ? `${count(error)}, ${count(warn)}` : "–");
@@ -194,8 +196,8 @@ export class Fleet {
     const way = make("td", worker.fallback ? "warn" : "", worker.transport);
     if (worker.fallback) way.title = `no lanes: ${worker.fallback}`;
     const lag = number(worker.lag_seconds);
-    const lost = make("td", worker.lost > 0 ? "number bad" : "number", count(worker.lost));
-    lost.title = reasons({ ...worker.dropped, missing: worker.missing }).map(([why, value]) => `${why} ${count(value)}`).join(", ");
+    const lost = make("td", worker.losses.isRecent ? "number bad" : "number", count(worker.lost));
+    lost.title = worker.losses.text;
     const last = worker.last_error;
     const message = last ? `${span(last.seconds_ago)} ago: ${last.message}` : "";
     const lastCell = make("td", "last", message);

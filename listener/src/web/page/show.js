@@ -82,11 +82,30 @@ export function span(seconds) {
 /** One of something, or several. */
 export const things = (value, one) => `${count(value)} ${one}${number(value) === 1 ? "" : "s"}`;
 
-/** All that an object of counts holds, the largest first. */
-export function reasons(counts) {
-  return Object.entries(counts ?? {})
-    .filter(([, value]) => number(value) > 0)
-    .sort((one, other) => other[1] - one[1]);
+/** What is older is history: somebody has looked at it, or nobody will. */
+const RECENT_SECONDS = 3600;
+
+/**
+ * What is lost of a worker, or of all: records where somebody counted them, and how often where nobody
+ * knows how many they were.
+ */
+export function lossesOf({ losses = {} }) {
+  const each = Object.entries(losses);
+  const known = each.filter(([, lost]) => lost.records !== null);
+  const unknown = each.filter(([, lost]) => lost.records === null);
+  const told = [
+    ...known.map(([why, lost]) => `${why} ${count(lost.records)}`),
+    ...unknown.map(([why, lost]) => `${why} ${count(lost.times)} × of unknown number`),
+  ];
+  const last = Math.min(...each.map(([, lost]) => number(lost.seconds_since_last)));
+  if (each.length > 0) told.push(`last ${span(last)} ago`);
+  return {
+    records: sum(known.map(([, lost]) => lost.records)),
+    unknown: sum(unknown.map(([, lost]) => lost.times)),
+    first: each.map(([, lost]) => lost.first).sort()[0],
+    isRecent: each.length > 0 && last < RECENT_SECONDS,
+    text: told.join(", ").replaceAll("_", " "),
+  };
 }
 
 export const sum = (values) => values.reduce((all, value) => all + number(value), 0);

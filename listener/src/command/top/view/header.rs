@@ -87,13 +87,17 @@ fn work(fleet: &Fleet, theme: Theme, width: u16) -> Line<'static> {
 fn losses(fleet: &Fleet, theme: Theme) -> Line<'static> {
     let totals = &fleet.totals;
     let lost = match totals.lost() {
-        0 => theme.span("nothing lost", Tone::Good),
+        0 if totals.unknown() == 0 => theme.span("nothing lost", Tone::Good),
         lost => {
             let mut reasons = reasons(&totals.dropped);
             if totals.missing > 0 {
                 reasons.push(format!("missing {}", count(totals.missing)));
             }
-            theme.span(format!("{} lost: {}", count(lost), reasons.join(", ")), Tone::Bad)
+            if totals.unknown() > 0 {
+                reasons.push(format!("{} of unknown number", things(totals.unknown(), "time")));
+            }
+            let tone = if totals.loses() { Tone::Bad } else { Tone::Plain };
+            theme.span(format!("{} lost: {}", count(lost), reasons.join(", ")), tone)
         }
     };
     let waiting = match fleet.queued_bytes() {
