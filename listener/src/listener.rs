@@ -18,6 +18,7 @@ use crate::format::Format;
 use crate::metrics::StartError;
 use crate::options::{
     Access, Address, Keeping, Options, RateLimit, Redaction, SinkOptions, SinkTarget, Sync,
+    WorkerDefaults,
 };
 use crate::ownership::{Ownership, OwnershipError};
 use crate::process::ListenerProcess;
@@ -182,6 +183,12 @@ impl Builder {
     /// Lets equal records wait so long for each other to share a line; by default each has its own.
     pub const fn dedup(mut self, window: Duration) -> Self {
         self.options.dedup = Some(window);
+        self
+    }
+
+    /// What workers of this run directory use that were told nothing themselves.
+    pub const fn worker_defaults(mut self, defaults: WorkerDefaults) -> Self {
+        self.options.worker_defaults = defaults;
         self
     }
 

@@ -30,9 +30,11 @@ pub mod message;
 pub mod record;
 pub mod run_dir;
 pub mod segment;
+pub mod size;
 pub mod socket_queue;
 mod stall;
 pub mod stamp;
+pub mod worker_defaults;
 
 pub use decode::DecodeError;
 pub use level::Level;

@@ -70,6 +70,22 @@ pub const WINDOW_MIN: usize = 16 << 10;
 /// listener, and a worker with eight logging threads stays at 2 MiB.
 pub const LANE_CAPACITY: usize = 256 << 10;
 
+/// The largest lane that can be asked for, in bytes. Worker and listener have addresses for all lanes
+/// of a segment, 1 GiB with this.
+pub const LANE_CAPACITY_MAX: usize = 16 << 20;
+
+/// The lanes of the largest size that one worker may fill, unless that is less than
+/// [`WORKER_SPACE_MIN`].
+pub const WORKER_LANES_MAX: usize = 4;
+
+/// The space of the lanes that any worker may take, in bytes: all of them, of the usual size.
+pub const WORKER_SPACE_MIN: usize = LANES_MAX * LANE_CAPACITY + CALLSITE_TABLE_MAX + (1 << 20);
+
+/// The share of its file system that the lanes of a run directory may take: one part in this many.
+/// A folder that is full of lanes would keep the programs out that it is shared with, and a tmpfs is
+/// memory.
+pub const RUN_DIR_SHARE: u64 = 2;
+
 /// Lanes of one segment: threads that have a lane to themselves, and one that all others share. One word tells which of them the listener must look at.
 pub const LANES_MAX: usize = 64;
 
@@ -116,6 +132,11 @@ const _: () = assert!(DIRECTIVES_MAX <= u16::MAX as usize, "a change's texts hav
 const _: () = assert!(WINDOW_MIN - WINDOW_MIN / RESERVED_SHARE > 2 * RECORD_MIN);
 const _: () = assert!(WINDOW_DEFAULT - WINDOW_DEFAULT / RESERVED_SHARE > 2 * FRAME_MAX);
 const _: () = assert!(CONNECTIONS_PER_UID_MAX < CONNECTIONS_MAX);
+const _: () = assert!(
+    LANE_CAPACITY.is_power_of_two() && LANE_CAPACITY_MAX.is_power_of_two(),
+    "a counter's place in a lane is found by a mask"
+);
+const _: () = assert!(LANE_CAPACITY <= LANE_CAPACITY_MAX);
 const _: () = assert!(
     LANE_CAPACITY - LANE_CAPACITY / RESERVED_SHARE > 2 * LANE_RECORD_MAX + 2 * NAME_MAX + 256,
     "a lane holds a record of the limit, another one, a gap report and a name"

@@ -62,6 +62,27 @@ fn workers_whose_run_directory_has_no_room_for_lanes_use_the_socket_and_say_so()
 }
 
 #[test]
+fn lanes_of_the_configured_size_hold_what_is_logged_while_no_listener_lives() {
+    let fixture = lanes();
+    let config = fixture.path().join("fleetlog.toml");
+    fs::write(&config, "[worker]\nlane_max = \"2M\"\n").expect("a file");
+    let config = config.to_str().expect("UTF-8").to_owned();
+    fixture.listener().with(["--config", &config]).start().stop();
+    // Each of them logs more than a lane of the usual size holds, and none may wait.
+    let workers = ["storm", "--workers", "3", "--records", "10000", "--stall", "0"];
+    fixture.workload(workers).succeed();
+    let listener = fixture.listener().with(["--config", &config]).start();
+    let receipt = listener.stop();
+    assert!(receipt.is_complete(), "{receipt:?}");
+    judge::judge(&fixture.log()).demand_exact(3, 10_000);
+    // A configuration that says nothing of workers takes it back.
+    fixture.listener().start().stop();
+    fixture.workload(["storm", "--workers", "1", "--records", "10000", "--stall", "0"]).succeed();
+    let receipt = fixture.listener().start().stop();
+    assert!(receipt.dropped.total() > 0, "{receipt:?}");
+}
+
+#[test]
 fn workers_of_other_users_have_lanes_where_root_listens_to_everybody() {
     if !nix::unistd::geteuid().is_root() {
         eprintln!("SKIPPED: only root can log as somebody else");

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use fleetlog_protocol::level_control;
+use fleetlog_protocol::limits::{LANE_CAPACITY, LANE_CAPACITY_MAX, RECORD_MAX, RECORD_MIN};
 use fleetlog_protocol::limits::{
     NAME_MAX, STALL_BUDGET_DEFAULT, WINDOW_DEFAULT, WINDOW_MIN, record_max_for,
 };
-use fleetlog_protocol::limits::{RECORD_MAX, RECORD_MIN};
 use fleetlog_protocol::message::bounded_name;
 use fleetlog_protocol::run_dir::{self, RunDirError};
+use fleetlog_protocol::size;
 use fleetlog_protocol::socket_queue::WhenFull;
 
 use crate::layer::Layer;
@@ -20,6 +21,10 @@ pub const NAME_VARIABLE: &str = "FLEETLOG_NAME";
 /// The environment variable that says how records travel where the program does not: `auto`,
 /// `lanes` or `socket`.
 pub const TRANSPORT_VARIABLE: &str = "FLEETLOG_TRANSPORT";
+
+/// The environment variable that says how large a lane may become where the program does not, such as
+/// `16M`.
+pub const LANE_MAX_VARIABLE: &str = "FLEETLOG_LANE_MAX";
 
 /// How records travel to the listener.
 ///
@@ -80,6 +85,17 @@ pub enum BuildError {
         /// What the variable holds.
         String,
     ),
+    /// A lane can't have that size.
+    #[error(
+        "a lane of {given} can't be had ({source_of}): give {LANE_CAPACITY} to {LANE_CAPACITY_MAX} \
+         bytes, such as 1M or 16M"
+    )]
+    LaneMax {
+        /// What was asked for.
+        given: String,
+        /// Who asked for it.
+        source_of: &'static str,
+    },
     /// The environment says neither that the level can be changed nor that it can't.
     #[error("${variable} is `{0}`: give on or off", variable = level_control::VARIABLE)]
     UnknownLiveLevel(
@@ -99,6 +115,7 @@ pub struct Builder {
     window: usize,
     record_max: Option<usize>,
     live_level: Option<bool>,
+    lane_max: Option<usize>,
 }
 
 impl Builder {
@@ -111,6 +128,7 @@ impl Builder {
             window: WINDOW_DEFAULT,
             record_max: None,
             live_level: None,
+            lane_max: None,
         }
     }
 
@@ -155,6 +173,18 @@ impl Builder {
     /// take the socket in the end as well.
     pub const fn record_max(mut self, bytes: usize) -> Self {
         self.record_max = Some(bytes);
+        self
+    }
+
+    /// The bytes that a thread's lane may have, 256 KiB to 16 MiB, rounded up to a power of two. A lane
+    /// takes its space as it fills up; what it has once had stays until the process ends. By
+    /// default what `$FLEETLOG_LANE_MAX` says, such as `16M`, else what the listener's configuration
+    /// says (`[worker] lane_max`), else 256 KiB.
+    ///
+    /// All lanes of a worker together take at most 16 MiB, or four of this size, and all lanes of a
+    /// run directory at most half of its file system; a thread whose lane can't grow uses the socket.
+    pub const fn lane_max(mut self, bytes: usize) -> Self {
+        self.lane_max = Some(bytes);
         self
     }
 
@@ -206,6 +236,7 @@ impl Builder {
                 Some(live) => live,
                 None => live_level_of_environment()?,
             },
+            lane_max: lane_max(self.lane_max)?,
         };
         Ok(Worker::new(settings, name))
     }
@@ -220,6 +251,25 @@ fn default_run_dir() -> Result<PathBuf, RunDirError> {
         run_dir::check_trust(&path)?;
     }
     Ok(path)
+}
+
+/// What the program or its environment says of a lane's size.
+fn lane_max(given: Option<usize>) -> Result<Option<usize>, BuildError> {
+    let environment = || std::env::var(LANE_MAX_VARIABLE).ok().filter(|text| !text.is_empty());
+    let (text, bytes, source_of) = match given {
+        Some(bytes) => (bytes.to_string(), Some(bytes), "lane_max"),
+        None => match environment() {
+            Some(text) => {
+                let bytes = size::parse(&text).ok().and_then(|bytes| usize::try_from(bytes).ok());
+                (text, bytes, LANE_MAX_VARIABLE)
+            }
+            None => return Ok(None),
+        },
+    };
+    match bytes.filter(|bytes| (LANE_CAPACITY..=LANE_CAPACITY_MAX).contains(bytes)) {
+        Some(bytes) => Ok(Some(bytes)),
+        None => Err(BuildError::LaneMax { given: text, source_of }),
+    }
 }
 
 fn live_level_of_environment() -> Result<bool, BuildError> {

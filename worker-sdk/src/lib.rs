@@ -41,7 +41,9 @@ mod worker;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-pub use builder::{BuildError, Builder, NAME_VARIABLE, TRANSPORT_VARIABLE, Transport};
+pub use builder::{
+    BuildError, Builder, LANE_MAX_VARIABLE, NAME_VARIABLE, TRANSPORT_VARIABLE, Transport,
+};
 pub use fleet::{Ending, Fleet, FleetReport, Outcome};
 pub use fleetlog_protocol::client::ClientError;
 pub use fleetlog_protocol::level_control::VARIABLE as LIVE_LEVEL_VARIABLE;

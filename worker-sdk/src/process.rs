@@ -128,6 +128,7 @@ fn make_lanes(worker: &'static Worker) -> Result<Lanes, String> {
         run_dir: worker.settings.run_dir.clone(),
         socket: worker.settings.socket.clone(),
         when_full: worker.settings.when_full,
+        lane_max: worker.settings.lane_max(),
         name: worker.name(),
         link_number: &worker.bell_link,
         file_number: &worker.segment_file,

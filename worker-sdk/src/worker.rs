@@ -11,9 +11,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use fleetlog_protocol::lane_queue::Lanes;
-use fleetlog_protocol::limits::LANE_RECORD_MAX;
+use fleetlog_protocol::limits::{LANE_CAPACITY, LANE_RECORD_MAX};
 use fleetlog_protocol::message::DropReason;
 use fleetlog_protocol::socket_queue::{CallsiteOf, LinkNumber, WhenFull, pause};
+use fleetlog_protocol::worker_defaults::WorkerDefaults;
 
 use crate::builder::Transport;
 use crate::fork::{self, List, PerProcess, Replaceable};
@@ -43,6 +44,18 @@ pub(crate) struct Settings {
     pub(crate) record_max: usize,
     /// Whether the level can be changed from outside.
     pub(crate) live_level: bool,
+    /// The bytes that a lane may have; `None` = what the listener says, or the usual ones.
+    pub(crate) lane_max: Option<usize>,
+}
+
+impl Settings {
+    /// The bytes that a lane of a new segment may have.
+    pub(crate) fn lane_max(&self) -> usize {
+        self.lane_max.unwrap_or_else(|| {
+            let offered = WorkerDefaults::read(&self.run_dir).lane_max;
+            offered.map_or(LANE_CAPACITY, |offered| usize::try_from(offered).unwrap_or(usize::MAX))
+        })
+    }
 }
 
 pub(crate) struct Worker {

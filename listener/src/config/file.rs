@@ -5,7 +5,9 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use fleetlog_protocol::limits::{LANE_CAPACITY, LANE_CAPACITY_MAX};
 use nix::unistd::{Gid, Uid};
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{
@@ -125,6 +127,9 @@ const LISTENER: &[Key<Settings>] = &[
     Key { name: "web", set: web },
 ];
 
+const WORKER: &[Key<Settings>] =
+    &[Key { name: "lane_max", set: |to, value| put(&mut to.lane_max, lane_max(value)) }];
+
 const FILE: &[Key<File>] = &[
     Key { name: "path", set: |to, value| put(&mut to.target, path(value).map(target)) },
     Key { name: "format", set: |to, value| put(&mut to.rules.format, text(value, str::parse)) },
@@ -150,7 +155,7 @@ const FILE: &[Key<File>] = &[
     Key { name: "latest_symlink", set: |to, value| put(&mut to.rules.latest_symlink, path(value)) },
 ];
 
-const SECTIONS: [&str; 2] = ["listener", "file"];
+const SECTIONS: [&str; 3] = ["listener", "worker", "file"];
 
 struct Walk {
     mistakes: Vec<(usize, String)>,
@@ -164,21 +169,35 @@ impl Walk {
     fn document(&mut self, document: &DeTable<'_>, settings: &mut Settings) {
         for (key, value) in document {
             match key.get_ref().as_ref() {
-                "listener" => match value.get_ref() {
-                    DeValue::Table(table) => {
-                        self.section("[listener]", table, LISTENER, settings);
-                    }
-                    _ => self.note(key.span(), "`listener` is a table: write [listener]".into()),
-                },
+                "listener" => self.table(key.span(), "listener", value, LISTENER, settings),
+                "worker" => self.table(key.span(), "worker", value, WORKER, settings),
                 "file" => self.files(key.span(), value.get_ref(), settings),
                 unknown => {
                     let hint = match home_of(unknown) {
                         Some(section) => format!("it belongs under {section}"),
-                        None => nearest(unknown, &SECTIONS, "known are [listener] and [[file]]"),
+                        None => nearest(
+                            unknown,
+                            &SECTIONS,
+                            "known are [listener], [worker] and [[file]]",
+                        ),
                     };
                     self.note(key.span(), format!("unknown key `{}`; {hint}", plain(unknown)));
                 }
             }
+        }
+    }
+
+    fn table(
+        &mut self,
+        at: Range<usize>,
+        name: &str,
+        value: &Spanned<DeValue<'_>>,
+        keys: &[Key<Settings>],
+        settings: &mut Settings,
+    ) {
+        match value.get_ref() {
+            DeValue::Table(table) => self.section(&format!("[{name}]"), table, keys, settings),
+            _ => self.note(at, format!("`{name}` is a table: write [{name}]")),
         }
     }
 
@@ -229,6 +248,9 @@ impl Walk {
 fn home_of(name: &str) -> Option<&'static str> {
     if LISTENER.iter().any(|key| key.name == name) {
         return Some("[listener]");
+    }
+    if WORKER.iter().any(|key| key.name == name) {
+        return Some("[worker]");
     }
     FILE.iter().any(|key| key.name == name).then_some("[[file]]")
 }
@@ -302,6 +324,15 @@ fn bytes(value: &DeValue<'_>) -> Result<u64, String> {
         }
         _ => text(value, size),
     }
+}
+
+fn lane_max(value: &DeValue<'_>) -> Result<u64, String> {
+    let given = bytes(value)?;
+    let range = LANE_CAPACITY as u64..=LANE_CAPACITY_MAX as u64;
+    if range.contains(&given) {
+        return Ok(given);
+    }
+    Err(format!("expected a lane of 256K to 16M, found {}", shown(value)))
 }
 
 fn number(value: &DeValue<'_>) -> Result<u32, String> {

@@ -18,7 +18,7 @@ use nix::unistd::{Gid, Uid};
 use crate::format::Format;
 use crate::options::{
     Access, Address, Compression, Keeping, KeepingError, Options, Period, RateLimit, Redaction,
-    SinkOptions, SinkTarget, Sync,
+    SinkOptions, SinkTarget, Sync, WorkerDefaults,
 };
 use crate::route::Directives;
 use crate::sink::PathTemplate;
@@ -59,6 +59,8 @@ pub struct Settings {
     pub timezone: Option<Timezone>,
     /// The folder for a file of the listener's own diagnostics.
     pub diagnostics_dir: Option<PathBuf>,
+    /// The bytes that a lane of a worker may have, where the worker was told nothing itself.
+    pub lane_max: Option<u64>,
     /// Where the page is served.
     #[cfg(feature = "web")]
     pub web: Option<std::net::SocketAddr>,
@@ -179,6 +181,7 @@ impl Settings {
             metrics: self.metrics.or(lower.metrics),
             timezone: self.timezone.or(lower.timezone),
             diagnostics_dir: self.diagnostics_dir.or(lower.diagnostics_dir),
+            lane_max: self.lane_max.or(lower.lane_max),
             #[cfg(feature = "web")]
             web: self.web.or(lower.web),
             files: either(self.files, lower.files),
@@ -215,6 +218,7 @@ impl Settings {
         options.metrics = self.metrics;
         options.redaction = self.redact.unwrap_or_default();
         options.dedup = self.dedup;
+        options.worker_defaults = WorkerDefaults { lane_max: self.lane_max };
         #[cfg(feature = "web")]
         {
             options.web = self.web;

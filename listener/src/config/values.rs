@@ -111,31 +111,11 @@ pub fn web_address(text: &str) -> Result<SocketAddr, Refused> {
 /// assert!(fleetlog::config::size("much").is_err());
 /// ```
 pub fn size(text: &str) -> Result<u64, Refused> {
-    let refused =
-        |why: &str| Err(Refused(format!("{why}: expected a size such as 512K, 100M or 5G")));
-    let text = text.trim();
-    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let (number, unit) = text.split_at(digits);
-    if digits == 0 {
-        return refused("a number is missing");
-    }
-    let (power, base) = match unit.trim_start().to_ascii_lowercase().as_str() {
-        "" | "b" => (0, 1024),
-        "k" | "kib" => (1, 1024),
-        "m" | "mib" => (2, 1024),
-        "g" | "gib" => (3, 1024),
-        "t" | "tib" => (4, 1024),
-        "kb" => (1, 1000),
-        "mb" => (2, 1000),
-        "gb" => (3, 1000),
-        "tb" => (4, 1000),
-        _ => return refused(&format!("`{}` is not a unit", unit.trim())),
-    };
-    let bytes = number.parse::<u64>().ok().and_then(|n| n.checked_mul(u64::pow(base, power)));
-    match bytes {
-        Some(0) => refused("no bytes at all are no log"),
-        Some(bytes) => Ok(bytes),
-        None => refused("it is too large"),
+    let refused = |why: &str| Refused(format!("{why}: expected a size such as 512K, 100M or 5G"));
+    match fleetlog_protocol::size::parse(text) {
+        Ok(0) => Err(refused("no bytes at all are no log")),
+        Ok(bytes) => Ok(bytes),
+        Err(error) => Err(refused(&error.to_string())),
     }
 }
 

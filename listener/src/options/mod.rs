@@ -14,6 +14,7 @@ mod keeping;
 pub use crate::foreign::{Access, RateLimit};
 pub use crate::metrics::{Address, AddressError};
 pub use crate::redact::{Redaction, RedactionError};
+pub use fleetlog_protocol::worker_defaults::WorkerDefaults;
 pub use keeping::{Compression, Keeping, KeepingError, Period};
 
 /// A listener's options.
@@ -40,6 +41,8 @@ pub struct Options {
     pub redaction: Redaction,
     /// Where metrics are served; nowhere by default.
     pub metrics: Option<Address>,
+    /// What workers use that were told nothing themselves.
+    pub worker_defaults: WorkerDefaults,
     /// How long an end waits for the compression of old files; what is left over is done by the next
     /// listener.
     pub packing_grace: Duration,
@@ -140,6 +143,7 @@ impl Options {
             dedup: None,
             redaction: Redaction::default(),
             metrics: None,
+            worker_defaults: WorkerDefaults::default(),
             packing_grace: Self::PACKING_GRACE,
             #[cfg(feature = "web")]
             web: None,

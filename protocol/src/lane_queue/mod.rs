@@ -28,12 +28,6 @@ use crate::stamp;
 use bell::Bell;
 use callsites::Callsites;
 
-/// What ordinary records may fill of a lane; the rest is for WARN and ERROR.
-const OPEN: u64 = (LANE_CAPACITY - LANE_CAPACITY / RESERVED_SHARE) as u64;
-
-/// From here on the listener is told that a lane fills up, in case it naps.
-const HALF: u64 = LANE_CAPACITY as u64 / 2;
-
 /// The bytes of a lane that have space when a thread claims it: a hundred records. The rest comes
 /// when it is needed, so that a process that logs once and ends stays cheap.
 const SPACE_FIRST: usize = 16 << 10;
@@ -53,6 +47,8 @@ pub struct LanesConfig {
     pub socket: PathBuf,
     /// What happens when a lane is full.
     pub when_full: WhenFull,
+    /// The bytes that a lane may have, [`LANE_CAPACITY`] at least.
+    pub lane_max: usize,
     /// The worker's name.
     pub name: String,
     /// Where the bell's descriptor is told to a fork handler.
@@ -76,6 +72,7 @@ pub struct LanesConfig {
 ///     run_dir: folder.path().join("run"),
 ///     socket: folder.path().join("run/socket"),
 ///     when_full: WhenFull::DropNewest,
+///     lane_max: 0,
 ///     name: "worker 1".to_owned(),
 ///     link_number: &LINK,
 ///     file_number: &FILE,
@@ -162,7 +159,7 @@ impl Lanes {
     /// # Errors
     /// Any [`SegmentError`]: the process must log another way.
     pub fn create(config: LanesConfig) -> Result<Self, SegmentError> {
-        let segment = Segment::create(&config.run_dir, &config.name)?;
+        let segment = Segment::create_with(&config.run_dir, &config.name, config.lane_max)?;
         segment.tell(config.file_number);
         let bell = Bell::new(&config, &segment);
         let name = Mutex::new(bounded_name(&config.name).to_owned());
@@ -517,11 +514,15 @@ impl LaneQueue {
         // Before the lane has all of its space it has not come around its end.
         let needed =
             usize::try_from(self.writer.filled()).unwrap_or(usize::MAX).saturating_add(len);
-        if needed <= self.space || self.space >= LANE_CAPACITY {
+        let capacity = lanes.segment.lane_bytes();
+        if needed <= self.space || self.space >= capacity {
             return Ok(());
         }
         let more = (self.space * SPACE_GROWTH).max(needed.next_multiple_of(SPACE_FIRST));
-        let more = more.min(LANE_CAPACITY);
+        let more = more.min(capacity);
+        if more > LANE_CAPACITY {
+            lanes.segment.check_space(&lanes.config.run_dir, more - self.space)?;
+        }
         lanes.segment.extend_lane(self.number, self.space, more)?;
         self.space = more;
         Ok(())
@@ -532,7 +533,7 @@ impl LaneQueue {
         let len = frame::HEADER_LEN + Gap::LEN;
         if self.pending.total() > 0
             && self.make_space(lanes, len).is_ok()
-            && self.writer.has_room(len, LANE_CAPACITY as u64)
+            && self.writer.has_room(len, lanes.segment.lane_bytes() as u64)
         {
             self.report_gap();
             self.publish(lanes);
@@ -585,7 +586,10 @@ impl LaneQueue {
 
     /// Whether `len` bytes fit now, and who has to hear that the lane fills up.
     fn look_for_room(&mut self, lanes: &Lanes, len: usize, urgent: bool) -> Result<(), Refusal> {
-        let limit = if urgent { LANE_CAPACITY as u64 } else { OPEN };
+        let capacity = lanes.segment.lane_bytes() as u64;
+        // The rest is for WARN and ERROR.
+        let open = capacity - capacity / RESERVED_SHARE as u64;
+        let limit = if urgent { capacity } else { open };
         let before = self.writer.seen_tail();
         let used = self.writer.look();
         let tail = self.writer.filled() - used;
@@ -593,16 +597,16 @@ impl LaneQueue {
             // A listener reads. Room alone proves nothing.
             lanes.stall.released();
         }
-        if used + len as u64 > HALF {
-            self.soft_limit = tail + OPEN;
+        if used + len as u64 > capacity / 2 {
+            self.soft_limit = tail + open;
             // The listener may nap while nothing presses.
             if self.told_at.replace(tail) != Some(tail) {
                 self.wake_listener(lanes);
             }
         } else {
-            self.soft_limit = tail + HALF;
+            self.soft_limit = tail + capacity / 2;
         }
-        if self.space < LANE_CAPACITY {
+        if (self.space as u64) < capacity {
             self.soft_limit = self.soft_limit.min(self.space as u64);
         }
         if len as u64 > limit {
@@ -670,6 +674,7 @@ mod tests {
             socket: run_dir.join("socket"),
             run_dir,
             when_full: WhenFull::Block { stall_budget: Duration::from_millis(20) },
+            lane_max: 0,
             name: "worker".to_owned(),
             link_number: &LINK,
             file_number: &FILE,

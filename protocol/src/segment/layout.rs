@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | 0 | 8 | magic, stored last: a segment that has it is complete | worker |
 //! | 8 | 4, 4 | version; lanes | worker |
-//! | 16 | 8 | bytes of a lane | worker |
+//! | 16 | 8 | bytes of a lane: a power of two, 256 KiB to 16 MiB | worker |
 //! | 24 | 8 | bytes of the callsite table | worker |
 //! | 32 | 16 | identity | worker |
 //! | 48 | 4 | pid, in the worker's own pid namespace | worker |
@@ -18,9 +18,9 @@
 //! | 1024 | 1 + 128 | the worker's name when it made the segment | worker |
 //! | 4096 | 64 x 384 | lanes' words: head at 0, tail at 128, quiet at 256, waiting at 260 | both |
 //! | 28672 | 1 MiB | callsite table: length (u32) and definition, each | worker |
-//! | 1077248 | 64 x 256 KiB | the lanes' bytes | worker |
+//! | 1077248 | 64 times the bytes of a lane | the lanes' bytes | worker |
 
-use crate::limits::{CALLSITE_TABLE_MAX, LANE_CAPACITY, LANES_MAX, NAME_MAX};
+use crate::limits::{CALLSITE_TABLE_MAX, LANE_CAPACITY, LANE_CAPACITY_MAX, LANES_MAX, NAME_MAX};
 
 /// "fleetseg" as a number.
 pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"fleetseg");
@@ -50,8 +50,10 @@ const CONTROL_BYTES: usize = 3 * LINE;
 /// Where the callsite table begins.
 pub(super) const TABLE: usize = CONTROLS + LANES_MAX * CONTROL_BYTES;
 const LANES: usize = TABLE + CALLSITE_TABLE_MAX;
-/// The bytes of a segment whose lanes are all claimed.
-pub(super) const SEGMENT_BYTES: usize = LANES + LANES_MAX * LANE_CAPACITY;
+/// The bytes of a segment whose lanes are all claimed, by the size of a lane.
+pub(super) const fn segment_bytes(lane_bytes: usize) -> usize {
+    LANES + LANES_MAX * lane_bytes
+}
 
 /// Where a lane's words begin.
 pub(super) const fn control(lane: usize) -> usize {
@@ -64,8 +66,14 @@ pub(super) const QUIET: usize = 2 * LINE;
 pub(super) const WAITING: usize = 2 * LINE + 4;
 
 /// Where a lane's bytes begin.
-pub(super) const fn lane(lane: usize) -> usize {
-    LANES + lane * LANE_CAPACITY
+pub(super) const fn lane(lane: usize, lane_bytes: usize) -> usize {
+    LANES + lane * lane_bytes
+}
+
+/// The size of a lane as a header tells it; `None` = no lane has that size.
+pub(super) fn lane_size(told: u64) -> Option<usize> {
+    let size = usize::try_from(told).ok()?;
+    (size.is_power_of_two() && (LANE_CAPACITY..=LANE_CAPACITY_MAX).contains(&size)).then_some(size)
 }
 
 const _: () = assert!(NAME + 1 + NAME_MAX <= CONTROLS);

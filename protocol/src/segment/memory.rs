@@ -25,7 +25,6 @@ use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, munmap};
 
 use super::layout;
 use crate::lane::Place;
-use crate::limits::LANE_CAPACITY;
 
 /// The bytes of a mask of signals, as the kernel has it.
 const MASK_BYTES: usize = 8;
@@ -34,6 +33,8 @@ const MASK_BYTES: usize = 8;
 #[derive(Debug)]
 pub(super) struct Memory {
     start: NonNull<u8>,
+    /// The bytes of one lane, a power of two.
+    lane_bytes: usize,
     /// The only process that has it, if forked children don't.
     only_in: Option<u32>,
 }
@@ -46,12 +47,13 @@ unsafe impl Sync for Memory {}
 impl Memory {
     /// Maps a segment's file, also where it is shorter than a whole segment: those pages are
     /// there once the file has grown.
-    pub(super) fn map(file: impl AsFd) -> io::Result<Self> {
-        let length = NonZeroUsize::new(layout::SEGMENT_BYTES).ok_or(io::ErrorKind::InvalidInput)?;
+    pub(super) fn map(file: impl AsFd, lane_bytes: usize) -> io::Result<Self> {
+        let length = layout::segment_bytes(lane_bytes);
+        let length = NonZeroUsize::new(length).ok_or(io::ErrorKind::InvalidInput)?;
         let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         // SAFETY: a new mapping at an address of the kernel's choice touches no memory in use.
         let start = unsafe { mmap(None, length, protection, MapFlags::MAP_SHARED, file, 0) }?;
-        Ok(Self { start: start.cast(), only_in: None })
+        Ok(Self { start: start.cast(), lane_bytes, only_in: None })
     }
 
     /// Keeps the mapping out of forked children: a child that wrote to its parent's lanes would
@@ -59,7 +61,7 @@ impl Memory {
     pub(super) fn keep_from_children(&mut self) {
         // SAFETY: the advice concerns this mapping alone, and takes nothing from this process.
         let advised =
-            unsafe { madvise(self.start.cast(), layout::SEGMENT_BYTES, MmapAdvise::MADV_DONTFORK) };
+            unsafe { madvise(self.start.cast(), self.length(), MmapAdvise::MADV_DONTFORK) };
         debug_assert!(advised.is_ok(), "the kernel knows the advice since 2.6.16");
         self.only_in = Some(std::process::id());
     }
@@ -72,7 +74,7 @@ impl Memory {
     /// There is no room, or not all of it; then nothing may be stored there, ever: it would be
     /// SIGBUS. What was taken until then is given back.
     pub(super) fn populate(&self, at: usize, len: usize) -> io::Result<()> {
-        debug_assert!(at + len <= layout::SEGMENT_BYTES);
+        debug_assert!(at + len <= self.length());
         // SAFETY: the range is within the mapping.
         let start = unsafe { self.start.as_ptr().add(at) }.cast::<c_void>();
         let populated = loop {
@@ -122,16 +124,26 @@ impl Memory {
         Ok(())
     }
 
+    /// The bytes of one lane.
+    pub(super) const fn lane_bytes(&self) -> usize {
+        self.lane_bytes
+    }
+
+    /// The bytes of the mapping.
+    const fn length(&self) -> usize {
+        layout::segment_bytes(self.lane_bytes)
+    }
+
     /// The addresses of the mapping.
     pub(super) fn range(&self) -> std::ops::Range<usize> {
         let start = self.start.as_ptr().addr();
-        start..start + layout::SEGMENT_BYTES
+        start..start + self.length()
     }
 
     /// The 64-bit word at an offset.
     #[inline]
     pub(super) fn word(&self, at: usize) -> &AtomicU64 {
-        debug_assert!(at + 8 <= layout::SEGMENT_BYTES && at.is_multiple_of(8));
+        debug_assert!(at + 8 <= self.length() && at.is_multiple_of(8));
         // SAFETY: the offset is within the mapping.
         let word = unsafe { self.start.as_ptr().add(at) }.cast::<AtomicU64>();
         // SAFETY: the word is aligned, as the mapping is by pages and the offset by eight, lives
@@ -141,7 +153,7 @@ impl Memory {
 
     #[inline]
     fn half_word(&self, at: usize) -> &AtomicU32 {
-        debug_assert!(at + 4 <= layout::SEGMENT_BYTES && at.is_multiple_of(4));
+        debug_assert!(at + 4 <= self.length() && at.is_multiple_of(4));
         // SAFETY: the offset is within the mapping.
         let word = unsafe { self.start.as_ptr().add(at) }.cast::<AtomicU32>();
         // SAFETY: as for `word`, aligned by four.
@@ -150,7 +162,7 @@ impl Memory {
 
     #[inline]
     pub(super) fn copy_in(&self, at: usize, bytes: &[u8]) {
-        debug_assert!(at + bytes.len() <= layout::SEGMENT_BYTES);
+        debug_assert!(at + bytes.len() <= self.length());
         // SAFETY: the range is within the mapping.
         let to = unsafe { self.start.as_ptr().add(at) };
         // SAFETY: the target is mapped for writing, and no reference into it exists anywhere.
@@ -159,7 +171,7 @@ impl Memory {
 
     /// Copies bytes out. Whatever a peer writes meanwhile, the copy is just bytes.
     pub(super) fn copy_out(&self, at: usize, out: &mut [u8]) {
-        debug_assert!(at + out.len() <= layout::SEGMENT_BYTES);
+        debug_assert!(at + out.len() <= self.length());
         // SAFETY: the range is within the mapping.
         let from = unsafe { self.start.as_ptr().add(at) };
         // SAFETY: the source is mapped for reading; the target is this caller's own.
@@ -174,7 +186,7 @@ impl Drop for Memory {
             return;
         }
         // SAFETY: nothing refers to the mapping any more: lanes keep it alive as long as they do.
-        let _ = unsafe { munmap(self.start.cast(), layout::SEGMENT_BYTES) };
+        let _ = unsafe { munmap(self.start.cast(), self.length()) };
     }
 }
 
@@ -184,22 +196,23 @@ pub struct MappedLane {
     memory: Arc<Memory>,
     control: usize,
     bytes: usize,
+    /// The bytes that it holds, a power of two.
+    capacity: usize,
 }
 
-const MASK: u64 = LANE_CAPACITY as u64 - 1;
-const _: () = assert!(LANE_CAPACITY.is_power_of_two());
-
 impl MappedLane {
-    pub(super) const fn new(memory: Arc<Memory>, lane: usize) -> Self {
-        Self { memory, control: layout::control(lane), bytes: layout::lane(lane) }
+    pub(super) fn new(memory: Arc<Memory>, lane: usize) -> Self {
+        let capacity = memory.lane_bytes();
+        let bytes = layout::lane(lane, capacity);
+        Self { memory, control: layout::control(lane), bytes, capacity }
     }
 
     /// The place in the ring, and how far it is to the end.
     #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "masked to less than a lane")]
-    const fn place(at: u64) -> (usize, usize) {
-        let place = (at & MASK) as usize;
-        (place, LANE_CAPACITY - place)
+    const fn place(&self, at: u64) -> (usize, usize) {
+        let place = (at & (self.capacity as u64 - 1)) as usize;
+        (place, self.capacity - place)
     }
 
     #[cold]
@@ -241,18 +254,18 @@ impl Place for MappedLane {
     }
 
     fn capacity(&self) -> u64 {
-        LANE_CAPACITY as u64
+        self.capacity as u64
     }
 
     #[inline]
     fn copy_in(&self, at: u64, bytes: &[u8]) {
-        let (place, to_end) = Self::place(at);
+        let (place, to_end) = self.place(at);
         if bytes.len() <= to_end {
             self.memory.copy_in(self.bytes + place, bytes);
         } else {
             let (first, rest) = bytes.split_at(to_end);
             self.memory.copy_in(self.bytes + place, first);
-            self.memory.copy_in(self.bytes, &rest[..rest.len().min(LANE_CAPACITY)]);
+            self.memory.copy_in(self.bytes, &rest[..rest.len().min(self.capacity)]);
         }
     }
 
@@ -265,7 +278,7 @@ impl Place for MappedLane {
         bytes: [u8; B],
         words: [u64; W],
     ) {
-        let (place, to_end) = Self::place(at);
+        let (place, to_end) = self.place(at);
         if B + 8 * W <= to_end {
             let place = self.bytes + place;
             self.memory.copy_in(place, &bytes);
@@ -278,10 +291,10 @@ impl Place for MappedLane {
     }
 
     fn copy_out(&self, at: u64, out: &mut [u8]) {
-        let (place, to_end) = Self::place(at);
+        let (place, to_end) = self.place(at);
         let (first, rest) = out.split_at_mut(to_end.min(out.len()));
         self.memory.copy_out(self.bytes + place, first);
-        let rest_len = rest.len().min(LANE_CAPACITY);
+        let rest_len = rest.len().min(self.capacity);
         self.memory.copy_out(self.bytes, &mut rest[..rest_len]);
     }
 
@@ -317,17 +330,24 @@ impl Place for MappedLane {
 mod tests {
     use super::super::Segment;
     use super::*;
+    use crate::limits::LANE_CAPACITY;
 
     #[test]
     fn a_head_goes_around_the_end_of_a_lane_at_each_of_its_bytes() {
         let folder = tempfile::tempdir().unwrap();
-        let segment = Segment::create(&folder.path().join("run"), "worker").unwrap();
-        let lane = segment.allocate_lane(0, LANE_CAPACITY).unwrap();
+        let run_dir = folder.path().join("run");
+        for capacity in [LANE_CAPACITY, 4 * LANE_CAPACITY] {
+            let segment = Segment::create_with(&run_dir, "worker", capacity).unwrap();
+            goes_around_the_end(&segment.allocate_lane(0, capacity).unwrap(), capacity as u64);
+        }
+    }
+
+    fn goes_around_the_end(lane: &MappedLane, capacity: u64) {
         let words = [0x0807_0605_0403_0201, 0x100f_0e0d_0c0b_0a09];
         let mut expected = vec![0xa1, 0xa2, 0xa3];
         expected.extend(1..=16);
         for before_end in 0..=expected.len() {
-            let at = 3 * LANE_CAPACITY as u64 - before_end as u64;
+            let at = 3 * capacity - before_end as u64;
             lane.copy_in(at, &[0; 19]);
             lane.copy_in_head(at, [0xa1, 0xa2, 0xa3], words);
             let mut found = vec![0; expected.len()];

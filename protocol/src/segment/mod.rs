@@ -17,6 +17,7 @@
 mod file;
 mod layout;
 mod memory;
+mod space;
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
@@ -31,7 +32,7 @@ use nix::unistd::ftruncate;
 
 use crate::descriptor::{Kept, LinkNumber};
 use crate::lane::Place as _;
-use crate::limits::{CALLSITE_TABLE_MAX, LANE_CAPACITY, LANES_MAX, NAME_MAX};
+use crate::limits::{CALLSITE_TABLE_MAX, LANE_CAPACITY, LANE_CAPACITY_MAX, LANES_MAX, NAME_MAX};
 use crate::message::{DropReason, Drops, QueueId, bounded_name};
 pub use file::{FileName, start_time};
 use memory::Memory;
@@ -95,18 +96,29 @@ impl Segment {
     /// # Errors
     /// Any [`SegmentError`]; the process then has to log another way.
     pub fn create(run_dir: &Path, name: &str) -> Result<Self, SegmentError> {
+        Self::create_with(run_dir, name, LANE_CAPACITY)
+    }
+
+    /// As [`create`](Self::create), with lanes that grow up to `lane_max` bytes each, rounded up to a
+    /// power of two and brought into the range from [`LANE_CAPACITY`] to [`LANE_CAPACITY_MAX`].
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub fn create_with(run_dir: &Path, name: &str, lane_max: usize) -> Result<Self, SegmentError> {
+        let lane_bytes = lane_max.clamp(LANE_CAPACITY, LANE_CAPACITY_MAX).next_power_of_two();
         let (file, path, file_name) = file::create(run_dir)?;
-        let made = Self::lay_out(file, file_name, name);
+        let made = space::check_run_dir(run_dir, layout::TABLE)
+            .and_then(|()| Self::lay_out(file, file_name, name, lane_bytes));
         made.map_err(|error| {
             let _ = std::fs::remove_file(&path);
             system("can't make the segment", &path)(error)
         })
     }
 
-    fn lay_out(file: Kept, file_name: FileName, name: &str) -> io::Result<Self> {
+    fn lay_out(file: Kept, file_name: FileName, name: &str, lane_bytes: usize) -> io::Result<Self> {
         let descriptor = file.get().ok_or(Errno::EBADF)?;
-        let len = give_length(descriptor)?;
-        let mut memory = Memory::map(descriptor)?;
+        let len = give_length(descriptor, lane_bytes)?;
+        let mut memory = Memory::map(descriptor, lane_bytes)?;
         memory.keep_from_children();
         let memory = Arc::new(memory);
         populate(&memory, len, 0, layout::TABLE + TABLE_STEP)?;
@@ -117,7 +129,7 @@ impl Segment {
         memory.copy_in(layout::NAME + 1, name);
         memory.copy_in(8, &layout::VERSION.to_le_bytes());
         memory.copy_in(12, &u32::try_from(LANES_MAX).unwrap_or(0).to_le_bytes());
-        memory.copy_in(layout::LANE_BYTES, &(LANE_CAPACITY as u64).to_le_bytes());
+        memory.copy_in(layout::LANE_BYTES, &(lane_bytes as u64).to_le_bytes());
         memory.copy_in(layout::TABLE_BYTES, &(CALLSITE_TABLE_MAX as u64).to_le_bytes());
         memory.copy_in(layout::IDENTITY, &identity.0.to_le_bytes());
         memory.copy_in(layout::PID, &file_name.pid.to_le_bytes());
@@ -130,6 +142,21 @@ impl Segment {
     #[must_use]
     pub const fn identity(&self) -> QueueId {
         self.identity
+    }
+
+    /// The bytes that one of its lanes may have.
+    #[must_use]
+    pub fn lane_bytes(&self) -> usize {
+        self.memory.lane_bytes()
+    }
+
+    /// Whether this worker and its run directory may have so many bytes more.
+    ///
+    /// # Errors
+    /// They may not, or the system can't tell.
+    pub fn check_space(&self, run_dir: &Path, more: usize) -> io::Result<()> {
+        space::check_worker(run_dir, self.name, self.lane_bytes(), more)?;
+        space::check_run_dir(run_dir, more)
     }
 
     /// Tells a fork handler of the descriptor that holds the lock.
@@ -178,10 +205,11 @@ impl Segment {
     /// # Errors
     /// As [`allocate_lane`](Self::allocate_lane).
     pub fn extend_lane(&self, lane: usize, from: usize, to: usize) -> io::Result<()> {
-        if lane >= LANES_MAX || to > LANE_CAPACITY || from > to {
+        let lane_bytes = self.lane_bytes();
+        if lane >= LANES_MAX || to > lane_bytes || from > to {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        populate(&self.memory, self.len, layout::lane(lane) + from, to - from)
+        populate(&self.memory, self.len, layout::lane(lane, lane_bytes) + from, to - from)
     }
 
     /// Appends a definition to the callsite table. The caller holds a lock over appends; `at` is
@@ -239,7 +267,7 @@ impl Segment {
         for _ in 0..LOOKS_MAX {
             let tail = self.tail(lane);
             let len = usize::try_from(head.saturating_sub(tail)).unwrap_or(usize::MAX);
-            let mut bytes = vec![0; len.min(LANE_CAPACITY)];
+            let mut bytes = vec![0; len.min(self.lane_bytes())];
             place.copy_out(tail, &mut bytes);
             // Bytes behind an unmoved tail were not overwritten while they were copied.
             if self.tail(lane) == tail {
@@ -269,11 +297,11 @@ impl Segment {
 
 /// Gives a new file the length of a segment, or as much of it as the process may make, and returns
 /// it. Nothing of it has space.
-fn give_length(file: BorrowedFd<'_>) -> io::Result<usize> {
+fn give_length(file: BorrowedFd<'_>, lane_bytes: usize) -> io::Result<usize> {
     // Beyond the limit of its files' size a process gets SIGXFSZ, and dies of it.
     let (limit, _) = getrlimit(Resource::RLIMIT_FSIZE)?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let len = layout::SEGMENT_BYTES.min(limit - limit % layout::PAGE);
+    let len = layout::segment_bytes(lane_bytes).min(limit - limit % layout::PAGE);
     ftruncate(file, i64::try_from(len).map_err(io::Error::other)?)?;
     Ok(len)
 }
@@ -330,7 +358,14 @@ impl ForeignSegment {
         if !found.is_file() || found.nlink() > 1 || found.len() < layout::TABLE as u64 {
             return Err(SegmentError::Foreign(path));
         }
-        let memory = Memory::map(file.as_fd()).map_err(system("can't map the segment", &path))?;
+        // Read once: the mapping has the length that this says, whatever stands there later. What is no
+        // size of a lane is no whole segment, and is described as none.
+        let mut told = [0; 8];
+        file.read_exact_at(&mut told, layout::LANE_BYTES as u64)
+            .map_err(system("can't read the segment", &path))?;
+        let lane_bytes = layout::lane_size(u64::from_le_bytes(told)).unwrap_or(LANE_CAPACITY);
+        let memory = Memory::map(file.as_fd(), lane_bytes)
+            .map_err(system("can't map the segment", &path))?;
         Ok(Self { memory: Arc::new(memory), uid: found.uid(), len: found.len() })
     }
 
@@ -348,7 +383,7 @@ impl ForeignSegment {
         let sizes = (number(layout::LANE_BYTES), number(layout::TABLE_BYTES));
         if number(0) != layout::MAGIC
             || number(8) != expected_second
-            || sizes != (LANE_CAPACITY as u64, CALLSITE_TABLE_MAX as u64)
+            || sizes != (self.memory.lane_bytes() as u64, CALLSITE_TABLE_MAX as u64)
         {
             return None;
         }

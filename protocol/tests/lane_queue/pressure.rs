@@ -1,16 +1,17 @@
 //! A full lane: what is dropped is counted twice, in band at its place and in the segment's
 //! header, and urgent records have room of their own.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::thread;
 use std::time::Duration;
 
 use fleetlog_protocol::Level;
-use fleetlog_protocol::lane_queue::LaneQueue;
-use fleetlog_protocol::limits::{LANE_CAPACITY, LANE_RECORD_MAX, RESERVED_SHARE};
+use fleetlog_protocol::lane_queue::{LaneQueue, NotTaken};
+use fleetlog_protocol::limits::{LANE_CAPACITY, LANE_RECORD_MAX, RESERVED_SHARE, WORKER_SPACE_MIN};
 use fleetlog_protocol::message::{DropReason, Drops, Gap};
-use fleetlog_protocol::socket_queue::WhenFull;
+use fleetlog_protocol::socket_queue::{CallsiteOf, WhenFull};
 
-use super::worker::{Said, Worker, check_unbroken, log, log_at, log_shared, texts};
+use super::worker::{Said, Worker, check_unbroken, log, log_at, log_shared, record_of, texts};
 
 /// Logs until one is dropped; tells how many were taken, and why the last was not.
 fn fill(worker: &Worker, queue: &mut LaneQueue, level: Level) -> (u64, DropReason) {
@@ -185,6 +186,59 @@ fn a_full_shared_lane_costs_four_hundred_threads_one_budget_and_no_count() {
     assert!(taken > 0 && dropped.0[DropReason::NoListener as usize] == dropped.total());
     worker.lanes.goodbye();
     assert_eq!(check_unbroken(&worker.reader(0).said()), (taken, dropped));
+}
+
+#[test]
+fn a_lane_holds_what_was_asked_for_and_takes_its_space_as_it_fills_up() {
+    // Not a power of two: the next one counts.
+    let worker = Worker::with_lanes_of(1_000_000, WhenFull::DropNewest);
+    let path = worker.lanes.run_dir().join("lanes");
+    let space = || {
+        let entries = std::fs::read_dir(&path).expect("a folder").flatten();
+        entries.map(|entry| entry.metadata().expect("a file").blocks() * 512).sum::<u64>()
+    };
+    let mut queue = worker.claim();
+    log(&worker.lanes, &mut queue, "one").expect("there is room");
+    assert!(space() < 128 << 10, "{} bytes for one record", space());
+    let (taken, _) = fill(&worker, &mut queue, Level::Info);
+    let open = (1 << 20) - (1 << 20) / RESERVED_SHARE as u64;
+    let mut reader = worker.reader(0);
+    let said = reader.said();
+    let used = reader.reader.taken();
+    assert!(used <= open && used + 2 * (used / taken) > open, "{used} of {open} bytes");
+    assert!(space() > used && space() < (1 << 20) + (256 << 10), "{} bytes", space());
+    assert_eq!(check_unbroken(&said), (taken + 1, Drops::default()));
+    // It goes around its end as any lane does.
+    log(&worker.lanes, &mut queue, "after").expect("there is room");
+    let (more, _) = fill(&worker, &mut queue, Level::Info);
+    assert!(more + 2 >= taken, "{more} after {taken}");
+    let mut said = said;
+    said.extend(reader.said());
+    assert_eq!(check_unbroken(&said).0, taken + more + 2);
+}
+
+#[test]
+fn the_lanes_of_one_worker_have_a_bound_in_all() {
+    let worker = Worker::with_lanes_of(1 << 20, WhenFull::DropNewest);
+    let text = "x".repeat(50_000);
+    let (mut filled, mut full) = (0, Vec::new());
+    let error = 'lanes: loop {
+        let mut queue = worker.lanes.claim().expect("space of its own").expect("a lane");
+        loop {
+            let (mut record, site) = (record_of(Level::Info, &text), CallsiteOf::Inline);
+            match queue.record(&worker.lanes, &mut record, false, site) {
+                Ok(()) => {}
+                Err(NotTaken::Dropped(_)) => break,
+                Err(NotTaken::NoSpace(error)) => break 'lanes error,
+            }
+        }
+        filled += 1;
+        full.push(queue);
+    };
+    assert_eq!(error.kind(), std::io::ErrorKind::StorageFull, "{error}");
+    assert!(error.to_string().contains("one worker"), "{error}");
+    // The header and the table take a part of the last one.
+    assert_eq!(filled, (WORKER_SPACE_MIN >> 20) - 1, "lanes of 1 MiB");
 }
 
 /// Few enough for the room that is kept for them.

@@ -31,11 +31,17 @@ impl Worker {
     }
 
     pub fn new(when_full: WhenFull) -> Self {
+        Self::with_lanes_of(0, when_full)
+    }
+
+    /// A worker whose lanes may have so many bytes.
+    pub fn with_lanes_of(lane_max: usize, when_full: WhenFull) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let config = LanesConfig {
             run_dir: dir.path().join("run"),
             socket: dir.path().join("socket"),
             when_full,
+            lane_max,
             name: "first".to_owned(),
             link_number: Box::leak(Box::new(LinkNumber::new())),
             file_number: Box::leak(Box::new(LinkNumber::new())),

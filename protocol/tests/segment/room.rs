@@ -118,6 +118,37 @@ fn a_full_tmpfs_is_an_error_and_never_a_sigbus() {
     other_process_fills_a_tmpfs("room::a_full_tmpfs_is_an_error_and_never_a_sigbus");
 }
 
+/// Takes more than half of a tmpfs for lanes.
+fn fill_half_of_a_tmpfs(place: &Path) {
+    if let Err(error) = mount_tmpfs(place) {
+        child::say(place, &format!("no tmpfs can be mounted here: {error}"));
+        std::process::exit(0);
+    }
+    let run_dir = place.join("run");
+    let segment = Segment::create_with(&run_dir, "w", 1 << 20).expect("a segment");
+    segment.allocate_lane(0, 256 << 10).expect("room");
+    segment.check_space(&run_dir, 128 << 10).expect("less than half in all");
+    let told = segment.check_space(&run_dir, 512 << 10).expect_err("more than half in all");
+    assert!(told.to_string().contains("half of the file system"), "{told}");
+    // What others have there does not count.
+    fs::write(place.join("others"), vec![1; 400 << 10]).expect("room");
+    segment.check_space(&run_dir, 128 << 10).expect("the lanes have less than half");
+    segment.allocate_lane(1, 240 << 10).expect("room");
+    let told = Segment::create(&run_dir, "w").expect_err("another process's comes too late");
+    assert!(told.to_string().contains("half of the file system"), "{told}");
+    assert_eq!(scan(&run_dir).expect("a folder"), [segment.name()]);
+    std::process::exit(0);
+}
+
+#[test]
+fn the_lanes_of_a_run_directory_take_at_most_half_of_its_file_system() {
+    if let Some(place) = child::place() {
+        fill_half_of_a_tmpfs(&place);
+    }
+    let test = "room::the_lanes_of_a_run_directory_take_at_most_half_of_its_file_system";
+    other_process_fills_a_tmpfs(test);
+}
+
 /// Refuses this process an advice to the kernel's memory, as a kernel does that does not know it.
 fn forget_advice(advice: libc::c_int) {
     let statement = |code: u32, k: u32| libc::sock_filter {

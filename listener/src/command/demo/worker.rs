@@ -34,6 +34,7 @@ impl Way {
             run_dir: run_dir.to_owned(),
             socket: socket.clone(),
             when_full,
+            lane_max: 0,
             name: name.clone(),
             link_number: &LINK,
             file_number: &FILE,

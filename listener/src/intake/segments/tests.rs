@@ -23,6 +23,7 @@ fn honest(run_dir: &Path) -> (Lanes, FileName) {
         run_dir: run_dir.to_owned(),
         socket: run_dir.join("socket"),
         when_full: WhenFull::DropNewest,
+        lane_max: 0,
         name: "worker".to_owned(),
         link_number: link(),
         file_number: link(),

@@ -41,6 +41,7 @@ pub(crate) fn run(arguments: &mut Arguments) {
         run_dir: run_dir.clone(),
         socket: socket_path(&run_dir).expect("a short path"),
         when_full: WhenFull::DropNewest,
+        lane_max: 0,
         name: format!("enemy with {how}"),
         link_number: &LINK,
         file_number: &FILE,
