@@ -28,6 +28,7 @@ mod archive;
 mod checkpoint;
 pub mod command;
 pub mod config;
+mod diagnostic;
 mod disk;
 mod drain;
 mod faults;

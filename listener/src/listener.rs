@@ -225,7 +225,8 @@ impl Builder {
     /// Listens in a thread of this process. When this returns, workers can attach.
     ///
     /// The listener dies with this process; its diagnostics go to this process's own `tracing`
-    /// subscriber, under the target `fleetlog`, which a worker's layer never sends.
+    /// subscriber, under the target `fleetlog`. A worker's layer never sends them: it knows these
+    /// events by a mark, and not by their target, which any other crate may have.
     ///
     /// # Errors
     /// Any [`ListenError`].

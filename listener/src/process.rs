@@ -161,7 +161,10 @@ fn child(
         };
         let _ = lifeline.write_all(READY);
         drop(lifeline);
-        drain.run().inspect_err(|error| tracing::error!(%error, "the listener ends")).is_ok()
+        drain
+            .run()
+            .inspect_err(|error| crate::diagnostic::error!(%error, "the listener ends"))
+            .is_ok()
     })
 }
 

@@ -74,7 +74,7 @@ impl Supervisor {
                 complained: false,
             }),
             Err(error) => {
-                tracing::warn!(address = %address.display(), %error, "the service manager can't be told anything");
+                crate::diagnostic::warn!(address = %address.display(), %error, "the service manager can't be told anything");
                 None
             }
         }
@@ -136,7 +136,7 @@ impl Supervisor {
         if let Err(error) = &sent
             && !std::mem::replace(&mut self.complained, true)
         {
-            tracing::warn!(%error, "the service manager does not take a message");
+            crate::diagnostic::warn!(%error, "the service manager does not take a message");
         }
         sent.is_ok()
     }

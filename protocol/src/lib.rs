@@ -5,7 +5,8 @@
 //! [`frame`] over the run directory's socket (found by [`run_dir`]), and the [`socket_queue`]
 //! keeps it until the listener has acknowledged it. The other frames are [`message`]s: hello,
 //! welcome, goodbye, acknowledgement, and the control messages of commands. What a worker logs is
-//! told by filter [`directives`], which [`level_control`] changes while it lives.
+//! told by filter [`directives`], which [`level_control`] changes while it lives. The listener's own
+//! [`diagnostics`] are known by a mark, so that no worker sends them.
 //!
 //! This crate promises that decoding never panics, never reads past its input, and never
 //! allocates by a length that it did not check against the bytes that are there. It never logs,
@@ -19,6 +20,7 @@ pub mod callsite;
 pub mod client;
 mod decode;
 mod descriptor;
+pub mod diagnostics;
 pub mod directives;
 pub mod frame;
 pub mod lane;

@@ -31,6 +31,8 @@ pub struct Line {
     pub lane: u32,
     /// The sequence number; 0 = the listener's own line.
     pub seq: u64,
+    /// `listener` in the listener's own lines, and in no others.
+    pub origin: Option<String>,
     /// Message and fields.
     pub fields: HashMap<String, Value>,
 }
@@ -130,6 +132,9 @@ fn judge_lines(lines: Vec<Line>) -> Verdict {
     let mut verdict = Verdict::default();
     let mut positions: HashMap<(u32, u32, String), u64> = HashMap::new();
     for line in lines {
+        if (line.seq == 0) != (line.origin.as_deref() == Some("listener")) {
+            verdict.faults.push(format!("its number and its origin contradict: {line:?}"));
+        }
         if line.seq == 0 {
             let message = line.fields.get("message").and_then(Value::as_str).unwrap_or_default();
             verdict.notices.push((message.to_owned(), line));

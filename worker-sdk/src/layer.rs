@@ -9,6 +9,7 @@ use std::fmt;
 
 use fleetlog_protocol::Level;
 use fleetlog_protocol::callsite::Definition;
+use fleetlog_protocol::diagnostics;
 use fleetlog_protocol::limits::SPAN_DEPTH_MAX;
 use fleetlog_protocol::record::{FieldEncoder, RecordEncoder, merge_fields};
 use fleetlog_protocol::socket_queue::CallsiteOf;
@@ -170,7 +171,7 @@ where
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         // A listener in this process must not drain what it says about draining.
-        if is_listeners_own(event.metadata().target()) {
+        if diagnostics::is_listeners(event.metadata().name()) {
             return;
         }
         thread::with(|thread| match thread.map(|thread| thread.buffer.try_borrow_mut()) {
@@ -276,9 +277,4 @@ pub(crate) fn level(metadata: &Metadata<'_>) -> Level {
         Theirs::DEBUG => Level::Debug,
         Theirs::TRACE => Level::Trace,
     }
-}
-
-#[inline]
-fn is_listeners_own(target: &str) -> bool {
-    target.strip_prefix("fleetlog").is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }

@@ -102,11 +102,15 @@ impl Listen {
         let settings = common.settings(self.settings())?;
         Diagnostics { common, folder: settings.diagnostics_dir.as_deref() }.start()?;
         let options = settings.into_options().map_err(|error| Failure::usage("listen", error))?;
-        tracing::info!(run_dir = %options.run_dir.display(), "the listener starts");
+        crate::diagnostic::info!(run_dir = %options.run_dir.display(), "the listener starts");
         say_bounds(&options);
         let ended = Listener::builder().options(options).run();
         let receipt = ended.map_err(|error| failure(&error))?;
-        tracing::info!(written = receipt.written, lines = receipt.lines, "the listener ends");
+        crate::diagnostic::info!(
+            written = receipt.written,
+            lines = receipt.lines,
+            "the listener ends"
+        );
         screen.note(receipt::table(&receipt, common.verbose > 0));
         Ok(Code::Done)
     }
@@ -133,7 +137,7 @@ fn say_bounds(options: &Options) {
     for sink in &options.sinks {
         let (SinkTarget::File(path), keeping) = (&sink.target, &sink.keeping) else { continue };
         if keeping.total_is_default() {
-            tracing::info!(
+            crate::diagnostic::info!(
                 path = %path.display(),
                 file_size = bytes(keeping.file_size_max()),
                 total_size = bytes(keeping.total_size_max()),

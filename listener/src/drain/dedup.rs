@@ -19,7 +19,7 @@ use fleetlog_protocol::callsite::Callsite;
 use fleetlog_protocol::limits::LANE_CAPACITY;
 use fleetlog_protocol::record::{Record, content_of};
 
-use crate::format::{Line, Repeat};
+use crate::format::{Line, Origin, Repeat};
 use crate::sink::{Pending, SinkMask, Sinks};
 
 /// The bytes of records that wait: a quarter of a lane, so that a worker whose records all wait does
@@ -159,6 +159,7 @@ impl Dedup {
                 lane: held.lane,
                 time: held.time,
                 repeats: &held.repeats,
+                origin: Origin::Client,
             };
             sinks.append_notice(held.sinks, &line);
         }

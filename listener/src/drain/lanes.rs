@@ -85,7 +85,7 @@ impl Drain {
                 Err(offence) => {
                     left = left.saturating_add(1);
                     if left.is_power_of_two() {
-                        tracing::warn!(segment = %file, left, "{offence}");
+                        crate::diagnostic::warn!(segment = %file, left, "{offence}");
                     }
                     if matches!(offence, Offence::TooManyOfUid(_)) {
                         // There is room for it when others have ended.
@@ -101,7 +101,7 @@ impl Drain {
             }
         }
         if found > 0 || unfinished > 0 {
-            tracing::info!(found, unfinished, "segments of workers were found");
+            crate::diagnostic::info!(found, unfinished, "segments of workers were found");
         }
         Ok(())
     }
@@ -116,7 +116,7 @@ impl Drain {
         let index = match self.intake.segments.open(file, Some(peer)) {
             Ok(index) => index,
             Err(offence) => {
-                tracing::warn!(pid, uid = peer.uid, %offence, "a worker's lanes can't be taken in");
+                crate::diagnostic::warn!(pid, uid = peer.uid, %offence, "a worker's lanes can't be taken in");
                 self.offend(token, &offence);
                 self.expect_scan();
                 return;
@@ -171,7 +171,7 @@ impl Drain {
                     return;
                 }
                 Err(error) => {
-                    tracing::warn!(segment = %segment.file, %error, "a lane can't be taken in yet");
+                    crate::diagnostic::warn!(segment = %segment.file, %error, "a lane can't be taken in yet");
                     self.intake.segments.retry(index);
                     return;
                 }
@@ -194,7 +194,7 @@ impl Drain {
         if self.scan_at.is_some_and(|at| Instant::now() >= at)
             && let Err(error) = self.scan()
         {
-            tracing::warn!(%error, "the folder of lanes can't be looked at");
+            crate::diagnostic::warn!(%error, "the folder of lanes can't be looked at");
         }
         for index in self.intake.segments.due_retries() {
             self.take_in_lanes(index);
@@ -442,7 +442,7 @@ impl Drain {
         if let Some(queue) = self.queues.get_mut(index)
             && queue.fallback.is_empty()
         {
-            tracing::warn!(
+            crate::diagnostic::warn!(
                 worker = &*queue.name,
                 pid = queue.pid,
                 reason = fallback,

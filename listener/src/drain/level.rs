@@ -35,7 +35,7 @@ impl Levels {
         let read = level_control::read(run_dir);
         let is_readable = read.is_ok();
         let changes = read.unwrap_or_else(|error| {
-            tracing::warn!(%error, "what a former listener told the workers to log is forgotten");
+            crate::diagnostic::warn!(%error, "what a former listener told the workers to log is forgotten");
             Changes::default()
         });
         let mut levels = Self { run_dir: run_dir.to_owned(), changes, control: None };
@@ -46,7 +46,7 @@ impl Levels {
             levels.claim().map(|_| ())
         };
         if let Err(error) = done {
-            tracing::warn!(%error, "the level of living workers can't be changed");
+            crate::diagnostic::warn!(%error, "the level of living workers can't be changed");
         }
         levels
     }
@@ -63,7 +63,7 @@ impl Levels {
             return Reply::Failed(error.to_string());
         }
         let LevelChange { directives, worker, for_seconds } = change;
-        tracing::info!(directives, ?worker, ?for_seconds, uid, "the level is changed");
+        crate::diagnostic::info!(directives, ?worker, ?for_seconds, uid, "the level is changed");
         self.answer(changes)
     }
 
@@ -79,7 +79,7 @@ impl Levels {
                  was made, `fleetlog level --show` tells how"
             ));
         }
-        tracing::info!(?worker, uid, "changes of the level are taken back");
+        crate::diagnostic::info!(?worker, uid, "changes of the level are taken back");
         self.answer(changes)
     }
 
@@ -89,7 +89,7 @@ impl Levels {
         if changes.expire(clock::now()) {
             // The workers have ended them by themselves already.
             if let Err(error) = self.put_in_force(changes) {
-                tracing::warn!(%error, "changes of the level that are over can't be removed");
+                crate::diagnostic::warn!(%error, "changes of the level that are over can't be removed");
             }
         }
         self.listed()

@@ -24,7 +24,7 @@ use super::queues::{Queue, QueueIndex};
 use super::revision::Revision;
 use super::{Drain, Totals};
 use crate::checkpoint::Checkpoint;
-use crate::format::Line;
+use crate::format::{Line, Origin};
 use crate::intake::{Offence, Source, Speaker};
 use crate::sink::{Appended, SinkError, Sinks};
 
@@ -326,6 +326,7 @@ impl Drain {
             lane: 0,
             time: self.clock.time(stamp),
             repeats: &[],
+            origin: Origin::Listener,
         };
         self.sinks.append_notice(sinks, &line);
     }
@@ -392,6 +393,7 @@ fn emit_record(
         lane: u32::from(speaker.lane),
         time: clock.time(front.stamp),
         repeats: &[],
+        origin: Origin::Client,
     };
     match &mut revision.dedup {
         None if sinks.append(mask, &line) == Appended::Full => return Ok(Step::Full),

@@ -410,7 +410,7 @@ impl Drain {
                         self.welcome(token, index, first_seq, &name);
                     }
                     Err(error) => {
-                        tracing::warn!(pid, uid = peer.uid, %error, "a worker can't be taken in");
+                        crate::diagnostic::warn!(pid, uid = peer.uid, %error, "a worker can't be taken in");
                         self.intake.send(token, Kind::Refused, error.to_string().as_bytes());
                         self.lose_of(Loss::TurnedAway, Some(peer), 1);
                         self.close(token);
@@ -446,7 +446,7 @@ impl Drain {
                 goodbye: None,
             });
         }
-        tracing::debug!(name, pid = queue.pid, acked, first_seq, "a worker is here");
+        crate::diagnostic::debug!(name, pid = queue.pid, acked, first_seq, "a worker is here");
         self.intake.introduced(token);
         let mut body = Vec::new();
         Welcome { acked }.encode(&mut body);

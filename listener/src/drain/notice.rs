@@ -1,7 +1,8 @@
 //! Notices: the listener's own lines in the log, for what no worker could write.
 //!
 //! A notice is a record like any other, under the worker that it is about, with the target
-//! `fleetlog`. It has no sequence number (0): it is nobody's call.
+//! `fleetlog` and the mark of [`Origin::Listener`](crate::format::Origin), which no client can
+//! make. It has no sequence number (0): it is nobody's call.
 
 use fleetlog_protocol::Level;
 use fleetlog_protocol::callsite::Callsite;

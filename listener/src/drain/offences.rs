@@ -106,7 +106,7 @@ impl Drain {
             Source::Lane(lane) => self.put_aside(lane, offence),
             // Its frames were made in this process.
             Source::Foreign(number) => {
-                tracing::error!(%offence, "a foreign worker's records can't be read");
+                crate::diagnostic::error!(%offence, "a foreign worker's records can't be read");
                 self.count_offence_of(source, offence);
                 if let Some(queue) = self.intake.inlet.guest(number).map(|guest| guest.link.queue) {
                     let event = LossEvent::Worker { loss: offence.loss(), lane: 0 };
@@ -129,7 +129,7 @@ impl Drain {
         let (pid, uid) = peer.map_or((0, 0), |peer| (peer.pid, peer.uid));
         // A flood of offences must not become a flood of diagnostics: the 1st, 2nd, 4th, 8th ...
         if before.checked_ilog2() != count.checked_ilog2() {
-            tracing::warn!(pid, uid, count = *count, "a client was cut off: {offence}");
+            crate::diagnostic::warn!(pid, uid, count = *count, "a client was cut off: {offence}");
         }
     }
 }

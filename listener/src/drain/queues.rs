@@ -329,7 +329,7 @@ impl Queues {
                 if let Err(error) = &slot
                     && !std::mem::replace(&mut self.lacked_room, true)
                 {
-                    tracing::warn!(pid = process.pid, %error, "the checkpoint has no room for a foreign worker");
+                    crate::diagnostic::warn!(pid = process.pid, %error, "the checkpoint has no room for a foreign worker");
                 }
                 self.insert(slot.ok(), &state)
             }

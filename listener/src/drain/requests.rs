@@ -176,8 +176,8 @@ impl Drain {
         if is_due(self, self.requests.rotate) && self.trouble.is_none() {
             self.requests.rotate = None;
             match self.sinks.rotate(&self.checkpoint) {
-                Ok(logs) => tracing::info!(logs, "a signal asked for a rotation"),
-                Err(error) => tracing::error!(%error, "a signal asked for a rotation"),
+                Ok(logs) => crate::diagnostic::info!(logs, "a signal asked for a rotation"),
+                Err(error) => crate::diagnostic::error!(%error, "a signal asked for a rotation"),
             }
         }
         if is_due(self, self.requests.reopen)
@@ -185,8 +185,10 @@ impl Drain {
         {
             self.requests.reopen = None;
             match self.sinks.reopen(&self.checkpoint) {
-                Ok(logs) => tracing::info!(logs, "a signal asked to open the files anew"),
-                Err(error) => tracing::error!(%error, "a signal asked to open the files anew"),
+                Ok(logs) => crate::diagnostic::info!(logs, "a signal asked to open the files anew"),
+                Err(error) => {
+                    crate::diagnostic::error!(%error, "a signal asked to open the files anew");
+                }
             }
         }
     }

@@ -28,14 +28,14 @@ impl Drain {
         match drained {
             Ok(()) => {
                 if self.trouble.take().is_some() {
-                    tracing::info!("the sinks work again, the drain goes on");
+                    crate::diagnostic::info!("the sinks work again, the drain goes on");
                 }
                 Ok(())
             }
             Err(error) if error.is_closed() => Err(DrainError::OutputClosed(error)),
             Err(error) => {
                 if self.trouble.is_none() {
-                    tracing::error!(%error, "a sink fails; the drain pauses and tries again");
+                    crate::diagnostic::error!(%error, "a sink fails; the drain pauses and tries again");
                 }
                 let pause =
                     self.trouble.as_ref().map_or(PAUSE_SHORTEST, |trouble| trouble.pause * 2);
@@ -51,19 +51,23 @@ pub(super) fn report_recovery(recovery: &Recovery) {
     match recovery {
         Recovery::Fresh | Recovery::Clean => {}
         Recovery::Finished => {
-            tracing::info!("the last listener was killed behind a write; its batch is finished");
+            crate::diagnostic::info!(
+                "the last listener was killed behind a write; its batch is finished"
+            );
         }
         Recovery::Undone { uncut } => {
-            tracing::info!("the last listener was killed in a write; its batch is undone");
+            crate::diagnostic::info!(
+                "the last listener was killed in a write; its batch is undone"
+            );
             for (path, error) in uncut {
-                tracing::warn!(
+                crate::diagnostic::warn!(
                     path = %path.display(),
                     %error,
                     "an unfinished batch can't be undone in this file: lines may stand twice"
                 );
             }
         }
-        Recovery::Damaged => tracing::warn!(
+        Recovery::Damaged => crate::diagnostic::warn!(
             "the checkpoint was not readable and is kept as `state.damaged`: the last lines of \
              live workers may stand twice"
         ),

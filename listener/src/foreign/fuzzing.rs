@@ -17,7 +17,7 @@ use super::entry::Entry;
 use super::framing::Step;
 use super::sniff::{self, Protocol};
 use super::translate::{self, Scratch, Sites};
-use crate::format::{Format, Formatter, Line};
+use crate::format::{Format, Formatter, Line, Origin};
 
 /// Python's pickles.
 pub fn pickle(bytes: &[u8]) {
@@ -129,7 +129,16 @@ fn check(entry: &Entry<'_>) {
 }
 
 fn check_lines(record: &Record<'_>, callsite: &Callsite) {
-    let line = Line { record, callsite, worker: "fuzzer", pid: 1, lane: 0, time: 0, repeats: &[] };
+    let line = Line {
+        record,
+        callsite,
+        worker: "fuzzer",
+        pid: 1,
+        lane: 0,
+        time: 0,
+        repeats: &[],
+        origin: Origin::Client,
+    };
     let template = "{time} {worker} {level} {target} {message} {file} {line} {spans} {fields}";
     let template = Format::template(template).expect("a template");
     for format in [Format::text(), Format::json(), template] {

@@ -218,7 +218,7 @@ impl Inlet {
             if let Some(thread) = side.thread.take()
                 && thread.join().is_err()
             {
-                tracing::error!("a thread of foreign clients has panicked");
+                crate::diagnostic::error!("a thread of foreign clients has panicked");
             }
             let now = stamp::now();
             side.look = Look { began: now, ended: now };

@@ -4,7 +4,7 @@ use fleetlog_protocol::Level;
 use fleetlog_protocol::callsite::Callsite;
 use fleetlog_protocol::record::{FieldEncoder, Record, RecordEncoder, seal};
 
-use super::{Format, Formatter, Line, Repeat};
+use super::{Format, Formatter, Line, Origin, Repeat};
 
 /// 2026-11-22T10:00:00.123456789Z
 pub(super) const TIME: u64 = 1_795_341_600_123_456_789;
@@ -20,6 +20,7 @@ pub(super) struct Event {
     pub(super) callsite: Callsite,
     pub(super) worker: String,
     repeats: Vec<Repeat>,
+    pub(super) origin: Origin,
 }
 
 impl Event {
@@ -43,6 +44,7 @@ impl Event {
             },
             worker: "worker 3".to_owned(),
             repeats: Vec::new(),
+            origin: Origin::Client,
         }
     }
 
@@ -104,6 +106,7 @@ impl Event {
             lane: 2,
             time: TIME,
             repeats: &self.repeats,
+            origin: self.origin,
         };
         let mut out = b"what was there before stays\n".to_vec();
         Formatter::new(format).write(&line, &mut out);

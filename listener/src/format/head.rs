@@ -6,9 +6,9 @@
 
 use fleetlog_protocol::Level;
 
-use super::Line;
 use super::escape::put_bare;
 use super::number::put_u64;
+use super::{Line, Origin};
 
 /// Heads that are kept: a power of two, enough for the callsites that a fleet logs from in turns.
 const KEPT: usize = 64;
@@ -19,6 +19,7 @@ const LENGTH_MAX: usize = 256;
 #[derive(Debug, Default)]
 pub(super) struct Head {
     level: Option<Level>,
+    origin: Origin,
     pid: u32,
     worker: String,
     target: String,
@@ -31,24 +32,31 @@ impl Head {
     fn fits(&self, line: &Line<'_>) -> bool {
         self.pid == line.pid
             && self.level == Some(line.record.level)
+            && self.origin == line.origin
             && self.worker == line.worker
             && self.target == line.callsite.target
     }
 
     fn print(&mut self, line: &Line<'_>) {
         self.level = Some(line.record.level);
+        self.origin = line.origin;
         self.pid = line.pid;
         self.worker.clear();
         self.worker.push_str(line.worker);
         self.target.clone_from(&line.callsite.target);
         let out = &mut self.text;
         out.clear();
-        out.extend_from_slice(match line.record.level {
-            Level::Error => b" ERROR ",
-            Level::Warn => b"  WARN ",
-            Level::Info => b"  INFO ",
-            Level::Debug => b" DEBUG ",
-            Level::Trace => b" TRACE ",
+        out.extend_from_slice(match (line.origin, line.record.level) {
+            (Origin::Client, Level::Error) => b" ERROR ",
+            (Origin::Client, Level::Warn) => b"  WARN ",
+            (Origin::Client, Level::Info) => b"  INFO ",
+            (Origin::Client, Level::Debug) => b" DEBUG ",
+            (Origin::Client, Level::Trace) => b" TRACE ",
+            (Origin::Listener, Level::Error) => b" *ERROR ",
+            (Origin::Listener, Level::Warn) => b" *WARN ",
+            (Origin::Listener, Level::Info) => b" *INFO ",
+            (Origin::Listener, Level::Debug) => b" *DEBUG ",
+            (Origin::Listener, Level::Trace) => b" *TRACE ",
         });
         put_bare(line.worker, out);
         out.push(b'[');
@@ -157,6 +165,7 @@ mod tests {
                             lane: 0,
                             time: 0,
                             repeats: &[],
+                            origin: Origin::Client,
                         };
                         let head = heads.of(&line);
                         let worker = worker.replace('\n', "\\n");

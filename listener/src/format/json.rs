@@ -1,5 +1,5 @@
 //! The JSON layout: the keys of `tracing_subscriber::fmt().json()`, and `worker`, `pid`, `lane`,
-//! `seq`.
+//! `seq`; `origin` where the listener itself says it.
 //!
 //! No key stands twice in an object: strict parsers refuse that, and lax ones disagree about
 //! which value counts. Here it is the last one, as it is for most of them.
@@ -11,12 +11,12 @@ use std::io::Write as _;
 use fleetlog_protocol::callsite::Callsite;
 use fleetlog_protocol::record::{ErrorChain, Fields, Span, Value};
 
-use super::Line;
 use super::clock::Clock;
 use super::escape::{put_hex, put_json};
 use super::name::Name;
 use super::number::{put_i64, put_u64};
 use super::repeats;
+use super::{Line, Origin};
 
 /// Appends a line without its newline.
 pub(super) fn write(line: &Line<'_>, clock: &mut Clock, out: &mut Vec<u8>) {
@@ -43,6 +43,11 @@ pub(super) fn write(line: &Line<'_>, clock: &mut Clock, out: &mut Vec<u8>) {
         put_u64(u64::from(length), out);
     }
     repeats::put_member(line, out);
+    if line.origin == Origin::Listener {
+        out.extend_from_slice(b",\"origin\":\"");
+        out.extend_from_slice(Origin::LISTENER.as_bytes());
+        out.push(b'"');
+    }
     out.push(b'}');
 }
 

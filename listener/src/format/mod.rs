@@ -86,6 +86,27 @@ pub struct Line<'a> {
     pub time: u64,
     /// Equal records that share the line.
     pub repeats: &'a [Repeat],
+    /// Whose words they are.
+    pub origin: Origin,
+}
+
+/// Who says what stands in a line.
+///
+/// A line of the listener's own carries a mark that no client can make, for it stands where nothing
+/// of a client's is ever written: in text a `*` in front of the level, in JSON the key
+/// `"origin":"listener"` beside `fields`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// Somebody who logs.
+    #[default]
+    Client,
+    /// The listener.
+    Listener,
+}
+
+impl Origin {
+    /// The value of the key in JSON.
+    pub(crate) const LISTENER: &'static str = "listener";
 }
 
 /// The layout of lines and the time zone of their timestamps; text in UTC by default.
@@ -121,7 +142,8 @@ impl Format {
 
     /// One JSON object a line with the keys of `tracing_subscriber::fmt().json()`: `timestamp`,
     /// `level`, `fields` (with `message` in it), `target`, and, inside of spans, `span` (the
-    /// innermost) and `spans` (the outermost first); and `worker`, `pid`, `lane`, `seq`.
+    /// innermost) and `spans` (the outermost first); and `worker`, `pid`, `lane`, `seq`. A line of
+    /// the listener's own has `origin` as well.
     ///
     /// No key stands twice in an object: of a field that was recorded again, the last value
     /// counts. A span's field called `name` is `field.name`, for `name` is the span's.
@@ -264,7 +286,7 @@ impl FromStr for TimeZoneChoice {
 /// Writes the lines of one sink.
 ///
 /// ```
-/// use fleetlog::format::{Format, Formatter, Line};
+/// use fleetlog::format::{Format, Formatter, Line, Origin};
 /// use fleetlog_protocol::{Level, callsite::Callsite, record::{self, FieldName, Record, RecordEncoder}};
 ///
 /// let mut bytes = Vec::new();
@@ -286,7 +308,8 @@ impl FromStr for TimeZoneChoice {
 /// };
 /// let time = 1_795_341_600_123_456_789;
 /// let line =
-///     Line { record: &record, callsite: &callsite, worker: "worker 3", pid: 1234, lane: 1, time, repeats: &[] };
+///     Line { record: &record, callsite: &callsite, worker: "worker 3", pid: 1234, lane: 1, time, repeats: &[],
+///     origin: Origin::Client };
 ///
 /// let mut out = Vec::new();
 /// Formatter::new(&Format::text()).write(&line, &mut out);

@@ -84,7 +84,7 @@ impl Intake {
                 Err(error) => {
                     // Out of descriptors: those who wait stay in the backlog. Without the pause
                     // the socket would wake the drain again and again.
-                    tracing::warn!(%error, "can't accept a connection, trying again in a second");
+                    crate::diagnostic::warn!(%error, "can't accept a connection, trying again in a second");
                     let _ = self.epoll.delete(socket.as_fd());
                     self.accept_again = Some(Instant::now() + ACCEPT_PAUSE);
                     return;

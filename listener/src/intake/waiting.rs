@@ -72,7 +72,10 @@ impl Connection {
 /// The bytes that a socket holds for its reader.
 fn unread(socket: BorrowedFd<'_>) -> u64 {
     rustix::io::ioctl_fionread(socket).unwrap_or_else(|_| {
-        tracing::trace!(descriptor = socket.as_raw_fd(), "the system does not say what is unread");
+        crate::diagnostic::trace!(
+            descriptor = socket.as_raw_fd(),
+            "the system does not say what is unread"
+        );
         0
     })
 }

@@ -87,12 +87,12 @@ impl Server {
         let fail = |source| StartError { address: address.clone(), source };
         let (door, place) = Door::open(address).map_err(fail)?;
         if !address.is_local() {
-            tracing::warn!(%address, "metrics are served to other hosts, unencrypted");
+            crate::diagnostic::warn!(%address, "metrics are served to other hosts, unencrypted");
         }
         if let Some(address) = door.tcp_address() {
-            tracing::info!("metrics are served on http://{address}/metrics");
+            crate::diagnostic::info!("metrics are served on http://{address}/metrics");
         } else {
-            tracing::info!(%address, "metrics are served");
+            crate::diagnostic::info!(%address, "metrics are served");
         }
         let (lifeline, heard) = UnixStream::pair().map_err(fail)?;
         let service = Arc::new(Service {

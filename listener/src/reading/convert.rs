@@ -87,14 +87,15 @@ impl Converter {
             seq: 0,
             truncated: None,
             repeats: Vec::new(),
+            origin: line.origin,
         };
         let start = out.len();
         let Some(record) = encode(&whole, line.head.level, &mut self.record) else { return false };
         print(&mut self.json, &record, &whole, out);
-        // The numbers that text does not have are the last keys of a line.
-        if out.ends_with(b",\"lane\":0,\"seq\":0}") {
-            out.truncate(out.len() - b",\"lane\":0,\"seq\":0}".len());
-            out.push(b'}');
+        // The numbers that text does not have are the last keys of a line, but for its origin.
+        const NUMBERS: &[u8] = b",\"lane\":0,\"seq\":0";
+        if let Some(at) = memchr::memmem::rfind(&out[start..], NUMBERS) {
+            out.drain(start + at..start + at + NUMBERS.len());
         }
         let time = start + b"{\"timestamp\":\"".len();
         out.splice(time..time + NO_TIME.len(), whole.timestamp.bytes());
@@ -132,8 +133,9 @@ pub(super) fn print_at(
         module_path: None,
         fields: Vec::new(),
     };
-    let WholeLine { worker, pid, lane, repeats, .. } = whole;
-    let line = Line { record, callsite: &callsite, worker, pid: *pid, lane: *lane, time, repeats };
+    let WholeLine { worker, pid, lane, repeats, origin, .. } = whole;
+    let (pid, lane, origin) = (*pid, *lane, *origin);
+    let line = Line { record, callsite: &callsite, worker, pid, lane, time, repeats, origin };
     formatter.write(&line, out);
     if out.last() == Some(&b'\n') {
         out.pop();

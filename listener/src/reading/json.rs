@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::Head;
-use crate::format::Repeat;
+use crate::format::{Origin, Repeat};
 
 /// What every line of JSON has but for its fields. A key that stands twice is an error, as is one
 /// of these that is missing; other keys are left to later versions.
@@ -34,6 +34,14 @@ pub(crate) struct JsonLine<'a> {
     pub(crate) seq: u64,
     #[serde(default, borrow)]
     pub(crate) repeats: Option<Repeats<'a>>,
+    #[serde(default, deserialize_with = "origin")]
+    pub(crate) origin: Origin,
+}
+
+/// Whose line it is: only the listener's own have the key.
+fn origin<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Origin, D::Error> {
+    let text = Cow::<str>::deserialize(deserializer)?;
+    Ok(if text == Origin::LISTENER { Origin::Listener } else { Origin::Client })
 }
 
 /// The equal records that share a line.
@@ -169,6 +177,8 @@ pub(super) struct WholeLine {
     pub(super) truncated: Option<u32>,
     #[serde(default, deserialize_with = "all_repeats")]
     pub(super) repeats: Vec<Repeat>,
+    #[serde(default, deserialize_with = "origin")]
+    pub(super) origin: Origin,
 }
 
 fn all_repeats<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Repeat>, D::Error> {

@@ -61,6 +61,7 @@ impl Template {
             seq: 0,
             truncated: None,
             repeats: Vec::new(),
+            origin: line.origin,
         };
         put(&mut self.of_text, &mut self.record, &whole, line.head.level, out)
     }

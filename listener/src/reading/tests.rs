@@ -7,7 +7,7 @@ use fleetlog_protocol::record::{FieldEncoder, Record, RecordEncoder, seal};
 use proptest::prelude::*;
 
 use super::*;
-use crate::format::{Format, Formatter, Line};
+use crate::format::{Format, Formatter, Line, Origin};
 
 /// 2026-11-22T10:00:00.123456Z
 const TIME: u64 = 1_795_341_600_123_456_000;
@@ -85,6 +85,7 @@ impl Event {
             lane: 2,
             time: TIME,
             repeats: &[],
+            origin: Origin::Client,
         };
         let mut out = Vec::new();
         Formatter::new(format).write(&line, &mut out);
@@ -284,6 +285,18 @@ fn the_layout_of_a_file_is_that_of_most_of_its_lines() {
     ] {
         assert_eq!(Layout::of(lines), layout);
     }
+}
+
+#[test]
+fn a_line_of_the_listeners_keeps_its_mark_in_every_layout() {
+    const TEXT: &str = "2026-11-22T10:00:00.123456Z *WARN w[7] fleetlog: it died records=1";
+    const JSON: &str = r#"{"timestamp":"2026-11-22T10:00:00.123456Z","level":"WARN","fields":{"message":"it died","records":1},"target":"fleetlog","worker":"w","pid":7,"lane":0,"seq":0,"origin":"listener"}"#;
+    assert_eq!(text_of_json(JSON.as_bytes()), TEXT);
+    let mut json = Vec::new();
+    let text = TextLine::parse(TEXT.as_bytes()).unwrap();
+    assert!(Converter::new().json_of_text(&text, &mut json));
+    let json = String::from_utf8(json).unwrap();
+    assert!(json.ends_with(r#""worker":"w","pid":7,"origin":"listener"}"#), "{json}");
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Lines of text: `TIME LEVEL worker[pid] spans: target: event`.
+//! Lines of text: `TIME LEVEL worker[pid] spans: target: event`, with a `*` in front of the level
+//! where the listener itself says it.
 //!
 //! The head is told for certain up to the worker, unless a worker's own name has the look of
 //! `name[7] `. Where spans end and the target begins is told by their looks: spans without fields
@@ -11,12 +12,14 @@ use fleetlog_protocol::message::Loss;
 use jiff::Timestamp;
 
 use super::Head;
+use crate::format::Origin;
 
 /// A line of text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TextLine<'a> {
     /// The time as it stands.
     pub(crate) timestamp: &'a str,
+    pub(crate) origin: Origin,
     pub(crate) head: Head<'a>,
     /// The spans as they stand, the outermost first: `request{id=7}:query`.
     pub(crate) spans: &'a str,
@@ -34,13 +37,23 @@ impl<'a> TextLine<'a> {
         let text = std::str::from_utf8(line).ok()?;
         let (timestamp, rest) = text.split_once(' ')?;
         let time: Timestamp = timestamp.parse().ok()?;
-        let (level, rest) = (rest.get(..5)?, rest.get(5..)?.strip_prefix(' ')?);
-        let level = Level::ALL.into_iter().find(|known| format!("{known:>5}") == level)?;
+        let (origin, level, rest) = match rest.strip_prefix('*') {
+            Some(rest) => {
+                let (level, rest) = rest.split_once(' ')?;
+                let level = Level::ALL.into_iter().find(|known| known.as_str() == level)?;
+                (Origin::Listener, level, rest)
+            }
+            None => {
+                let (level, rest) = (rest.get(..5)?, rest.get(5..)?.strip_prefix(' ')?);
+                let level = Level::ALL.into_iter().find(|known| format!("{known:>5}") == level)?;
+                (Origin::Client, level, rest)
+            }
+        };
         let (worker, pid, rest) = split_worker(rest)?;
         let (spans, target, event) = split_target(rest)?;
         let head =
             Head { time, level, worker: Cow::Borrowed(worker), pid, target: Cow::Borrowed(target) };
-        Some(Self { timestamp, head, spans, event })
+        Some(Self { timestamp, origin, head, spans, event })
     }
 }
 

@@ -170,7 +170,7 @@ fn put(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::{Format, Formatter, Line};
+    use crate::format::{Format, Formatter, Line, Origin};
     use fleetlog_protocol::Level;
     use fleetlog_protocol::record::{RecordEncoder, seal};
 
@@ -222,6 +222,7 @@ mod tests {
                 lane: 1,
                 time: 0,
                 repeats: &[],
+                origin: Origin::Client,
             };
             let mut out = Vec::new();
             Formatter::new(&format).write(&line, &mut out);

@@ -72,7 +72,7 @@ impl Care {
 
     fn start(&mut self, job: Job) {
         if let Err(error) = self.packer.start(job) {
-            tracing::warn!(%error, "old files can't be compressed");
+            crate::diagnostic::warn!(%error, "old files can't be compressed");
             self.pack_again = Some(self.disk.elapsed() + PACK_PAUSE);
         }
     }
@@ -182,7 +182,10 @@ impl Sinks {
             self.care.look_again = self.disk.elapsed() + LOOK;
             let opened = self.reopen(checkpoint)?;
             if opened > 0 {
-                tracing::info!(opened, "somebody moved or removed log files; they are begun anew");
+                crate::diagnostic::info!(
+                    opened,
+                    "somebody moved or removed log files; they are begun anew"
+                );
             }
         }
         self.take_packed()?;

@@ -176,7 +176,7 @@ impl LogFile {
         if found.len < self.len {
             self.truncations += 1;
             let (path, lost) = (self.path.display(), self.len - found.len);
-            tracing::warn!(%path, lost, "somebody cut the log; the lines that were there are gone");
+            crate::diagnostic::warn!(%path, lost, "somebody cut the log; the lines that were there are gone");
         }
         self.len = found.len;
         Ok(found.links > 0)

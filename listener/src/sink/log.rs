@@ -246,7 +246,7 @@ impl Log {
     pub(super) fn note_refusal(&mut self, error: &io::Error) {
         if self.refused_until.is_none() {
             let path = self.file.path().display();
-            tracing::error!(
+            crate::diagnostic::error!(
                 %path, %error,
                 "the log can't be rotated and grows on; tried again each minute"
             );
@@ -258,7 +258,7 @@ impl Log {
     pub(super) fn note_aside(&mut self, path: &Path, error: &io::Error) {
         if !std::mem::replace(&mut self.aside_is_said, true) {
             let path = path.display();
-            tracing::error!(%path, %error, "an old file can't be removed; tried again each minute");
+            crate::diagnostic::error!(%path, %error, "an old file can't be removed; tried again each minute");
         }
         self.aside_until.get_or_insert(self.disk.now().saturating_add(refused_pause()));
     }

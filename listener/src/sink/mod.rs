@@ -142,7 +142,7 @@ impl Sinks {
         for path in checkpoint.take_left_open() {
             // A file of a worker that never comes back would stay half rotated for ever.
             if let Err(error) = Log::tidy(&*sinks.disk, &path) {
-                tracing::warn!(path = %path.display(), %error, "a log can't be tidied");
+                crate::diagnostic::warn!(path = %path.display(), %error, "a log can't be tidied");
             }
         }
         for options in &options.sinks {

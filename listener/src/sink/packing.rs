@@ -114,7 +114,7 @@ impl Log {
             }
             (_, Err(error)) => {
                 let path = unpacked.display();
-                tracing::warn!(%path, %error, "an old file can't be compressed; tried again later");
+                crate::diagnostic::warn!(%path, %error, "an old file can't be compressed; tried again later");
             }
             (Task::Pack { copy, compression, .. }, Ok(Verdict::Done(len))) => {
                 match disk.rename_new(copy, &packed_path) {
@@ -140,7 +140,7 @@ impl Log {
                 gone(disk.unlink(plain))?;
                 archive.plain = None;
                 faults::reach(Point::AfterSettled);
-                tracing::debug!(folder = %settled.display(), "an old file is compressed");
+                crate::diagnostic::debug!(folder = %settled.display(), "an old file is compressed");
             }
         }
         Ok(None)

@@ -64,7 +64,7 @@ impl Log {
                 let what = format!("the old file {} can't be removed: {error}", path.display());
                 io::Error::new(error.kind(), what)
             })?;
-            tracing::debug!(path = %path.display(), "an old file was removed");
+            crate::diagnostic::debug!(path = %path.display(), "an old file was removed");
         }
         if let Some((path, Err(error))) = put_aside {
             self.note_aside(&path, &error);

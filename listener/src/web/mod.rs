@@ -143,12 +143,12 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// Says where the page is. The token itself goes to a terminal only: a journal, and a file of
 /// diagnostics, have more readers than the log.
 fn announce(address: SocketAddr, token: &Token, path: &Path) {
-    tracing::info!(
+    crate::diagnostic::info!(
         "the page is served at http://{address}/ and wants the token in {}",
         path.display()
     );
     if !address.ip().is_loopback() {
-        tracing::warn!(
+        crate::diagnostic::warn!(
             "the page is served beyond this host, and without TLS everybody on the way can read \
              the token and the log: prefer a tunnel (`ssh -L`) to 127.0.0.1"
         );

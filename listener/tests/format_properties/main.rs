@@ -5,7 +5,7 @@ mod keys;
 
 use std::collections::BTreeMap;
 
-use fleetlog::format::{Format, Formatter, Line, TimeZoneChoice};
+use fleetlog::format::{Format, Formatter, Line, Origin, TimeZoneChoice};
 use fleetlog_protocol::Level;
 use fleetlog_protocol::callsite::Callsite;
 use fleetlog_protocol::record::{FieldEncoder, FieldName, Record, RecordEncoder, Value, seal};
@@ -210,6 +210,7 @@ impl Event {
             lane: 2,
             time: self.time,
             repeats: &[],
+            origin: Origin::Client,
         };
         let mut formatter = Formatter::new(format);
         let (mut out, mut again) = (b"before".to_vec(), Vec::new());

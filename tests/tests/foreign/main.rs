@@ -8,6 +8,7 @@ mod kills;
 mod loggers;
 mod mixed;
 mod native;
+mod origin;
 mod pressure;
 mod python;
 mod rate;

@@ -16,6 +16,7 @@ use super::sequence::{Numbered, Sequences, Verdict};
 use crate::archive::{Chapter, LINE_MAX, Lines, Place, Snapshot, Unpacked};
 use crate::checkpoint::Said;
 use crate::command::table::{is_unsafe, things};
+use crate::format::Origin;
 use crate::reading::{Explained, JsonLine, Layout, Repeats, SAMPLE, TextLine, losses_of};
 
 /// How long the rest of a line that is being written may take. A listener writes a batch in one
@@ -243,7 +244,7 @@ impl Check<'_> {
             Layout::Json => self.json(path, line, place),
             Layout::Text => match TextLine::parse(line) {
                 Some(text) => {
-                    let is_own = text.head.target == "fleetlog";
+                    let is_own = text.origin == Origin::Listener;
                     if is_own {
                         self.lost(text.losses(), text.head.time);
                     }
@@ -277,11 +278,16 @@ impl Check<'_> {
             return false;
         };
         let JsonLine { pid, lane, seq, .. } = parsed;
-        if seq == 0 {
+        if parsed.origin == Origin::Listener {
             if let Some(explained) = Explained::of(line) {
                 self.sequences.explain(pid, explained);
             }
             self.lost(losses_of(line), time);
+            return false;
+        }
+        if seq == 0 {
+            let why = "a record's number is 0".to_owned();
+            self.find(Kind::Layout, path, Some(place), why);
             return false;
         }
         // They stand in this line and need none of their own.

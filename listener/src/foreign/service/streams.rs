@@ -145,7 +145,7 @@ impl Streams {
         self.streams.insert(token, stream);
         self.arrived.push(token);
         if let Err(error) = watched {
-            tracing::warn!(pid = peer.pid, uid = peer.uid, %error, "a client can't be watched");
+            crate::diagnostic::warn!(pid = peer.pid, uid = peer.uid, %error, "a client can't be watched");
             self.post.desk.offend(Offence::TooMany, peer);
             self.close(token);
         }

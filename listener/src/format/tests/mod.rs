@@ -2,6 +2,7 @@
 
 mod fmt_layout;
 mod json;
+mod origin;
 mod repeats;
 mod template;
 mod text;

@@ -220,7 +220,7 @@ impl Segments {
             *count -= 1;
         }
         if let Err(error) = segment::remove(&self.run_dir, segment.file) {
-            tracing::warn!(segment = %segment.file, %error, "a drained segment can't be removed");
+            crate::diagnostic::warn!(segment = %segment.file, %error, "a drained segment can't be removed");
         }
     }
 }

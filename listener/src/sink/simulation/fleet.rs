@@ -15,7 +15,7 @@ use super::model::{self, Bounds};
 use crate::checkpoint::{Advance, Checkpoint, QueueSlot, QueueState};
 use crate::disk::SharedDisk;
 use crate::disk::simulated::{Planted, Simulated};
-use crate::format::{Format, Line, TimeZoneChoice};
+use crate::format::{Format, Line, Origin, TimeZoneChoice};
 use crate::options::{Compression, Keeping, Options, Period, SinkOptions, SinkTarget, Sync};
 use crate::sink::{Appended, Sinks};
 
@@ -278,6 +278,7 @@ impl Fleet {
             lane: 1,
             time: self.now,
             repeats: &[],
+            origin: Origin::Client,
         };
         let Some(process) = &mut self.process else { return Appended::Taken };
         let mask = process.sinks.interested(Level::Info, "simulation");

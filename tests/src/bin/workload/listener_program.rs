@@ -1,11 +1,17 @@
 //! Programs that bring a listener of their own: as a process, or inside of themselves.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fleetlog::Listener;
 use fleetlog::format::Format;
-use fleetlog_worker::Fleet;
+use fleetlog_protocol::client;
+use fleetlog_protocol::message::{LevelChange, Request};
+use fleetlog_worker::{Fleet, Layer};
+use tracing_subscriber::layer::{Context, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::arguments::Arguments;
 use crate::listener_steady::{PATIENCE, fleet, leave};
@@ -73,20 +79,38 @@ fn abandoned(log: &PathBuf, until: &std::path::Path, records: u64) {
     }
 }
 
+/// Counts what the listener says about itself.
+#[derive(Clone, Default)]
+struct Diagnostics(Arc<AtomicU64>);
+
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Diagnostics {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        let is_listeners = event.metadata().file().is_some_and(|file| file.contains("drain"));
+        self.0.fetch_add(u64::from(is_listeners), Ordering::SeqCst);
+    }
+}
+
 /// A listener in this process drains this process, and does not drain itself.
 fn embedded(log: &PathBuf, records: u64) {
-    let _fleet = fleet();
+    let diagnostics = Diagnostics::default();
+    let layer = Layer::builder().run_dir(run_dir()).build().expect("a layer");
+    fleetlog_worker::registry().with(layer).with(diagnostics.clone()).init();
     let listener = builder(log).start().expect("a listener");
     let second = builder(log).start().expect_err("one listener a run directory");
     assert!(second.is_already_owned(), "{second}");
     assert!(second.to_string().contains(&std::process::id().to_string()), "{second}");
     log_as("self", records);
-    tracing::error!(target: "fleetlog", "never sent");
-    tracing::error!(target: "fleetlog::drain", "never sent");
+    tracing::error!(target: "fleetlog", "of a crate with the listener's name");
+    tracing::error!(target: "fleetlog::drain", "of a crate with the listener's name");
+    tracing::error!(name: "a diagnostic of the listener", "of an event with the listener's name");
+    // The drain tells of this in its own thread.
+    let change = LevelChange { directives: "trace".to_owned(), worker: None, for_seconds: None };
+    client::request(&run_dir(), Request::SetLevel(change), PATIENCE, |_| ()).expect("an answer");
     fleetlog_worker::sync(PATIENCE).expect("everything is in the file");
     let receipt = listener.stop().expect("a receipt");
     assert!(receipt.is_complete(), "{receipt:?}");
-    assert_eq!(receipt.written, records, "{receipt:?}");
+    assert!(diagnostics.0.load(Ordering::SeqCst) > 0, "the listener said nothing");
+    assert_eq!(receipt.written, records + 3, "{receipt:?}");
 }
 
 /// Another process owns the run directory.

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::{decode, show};
 use crate::foreign::entry::Value;
-use crate::format::{Format, Formatter, Line, TimeZoneChoice};
+use crate::format::{Format, Formatter, Line, Origin, TimeZoneChoice};
 
 /// 2026-11-22T10:00:00.123456789Z
 const TIME: u64 = 1_795_341_600_123_456_789;
@@ -36,6 +36,10 @@ fn put(fields: &mut FieldEncoder<'_>, values: &[(String, Value<'_>)]) {
 
 impl Event<'_> {
     fn line(&self, format: &Format) -> Vec<u8> {
+        self.line_of(format, Origin::Client)
+    }
+
+    fn line_of(&self, format: &Format, origin: Origin) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut encoder = RecordEncoder::new(&mut bytes, self.level, 1 << 20);
         for (name, values) in self.spans {
@@ -69,6 +73,7 @@ impl Event<'_> {
             lane: 2,
             time: TIME,
             repeats: &[],
+            origin,
         };
         let mut out = Vec::new();
         Formatter::new(format).write(&line, &mut out);
@@ -102,6 +107,22 @@ fn a_line_of_ours_becomes_what_it_was() {
         let line = event.line(&Format::json().with_timezone(zone));
         assert_eq!(show(&decode(&line).unwrap()), expected);
     }
+}
+
+#[test]
+fn a_line_of_the_listeners_that_a_client_sends_is_the_clients() {
+    let message = Value::Str("the worker dropped records here".into());
+    let event = Event {
+        level: Level::Warn,
+        target: "fleetlog",
+        worker: "w",
+        spans: &[],
+        fields: &[("message".to_owned(), message), ("dropped".to_owned(), Value::U64(3))],
+    };
+    let line = event.line_of(&Format::json(), Origin::Listener);
+    assert!(line.ends_with(b",\"origin\":\"listener\"}"));
+    let shown = show(&decode(&line).unwrap());
+    assert!(shown.ends_with(r#"dropped=3 worker="w" lane=2 seq=17 origin="listener""#), "{shown}");
 }
 
 fn value() -> impl Strategy<Value = Value<'static>> {
