@@ -212,7 +212,7 @@ proptest! {
         limit in 2..600_usize,
     ) {
         let merged = record::merge_fields(&[&block(&fields)], limit);
-        prop_assert!(merged.len() <= limit);
+        prop_assert!(merged.len() <= 6 + limit);
         let count = usize::from(u16::from_le_bytes([merged[0], merged[1]]));
         prop_assert_eq!(fields_of(&merged).len(), count, "a block holds the fields that it counts");
     }
@@ -489,8 +489,8 @@ fn an_error_that_does_not_fit_is_merged_as_far_as_it_fits() {
     let name = OwnedName::Inline("e".to_owned());
     let texts = vec!["outer error".to_owned(), "inner error".to_owned()];
     let fields = block(&[(name.clone(), Owned::Error(texts))]);
-    // Two for the block's count, five for type and name, two for the chain's count.
-    let merged = record::merge_fields(&[&fields], 2 + 5 + 2 + 4 + 5);
+    // Five for type and name, two for the chain's count.
+    let merged = record::merge_fields(&[&fields], 5 + 2 + 4 + 5);
     assert_eq!(fields_of(&merged), [(name, Owned::Error(vec!["outer".to_owned()]))]);
 }
 
@@ -503,7 +503,7 @@ fn a_debug_that_fails_keeps_what_it_printed() {
             Err(std::fmt::Error)
         }
     }
-    let mut out = vec![0; 2];
+    let mut out = vec![0; 6];
     let mut fields = FieldEncoder::new(&mut out, 100);
     fields.debug(FieldName::Inline("d"), &Failing);
     out[0] = 1;
@@ -560,4 +560,102 @@ fn a_body_beyond_the_limit_leaves_the_stream_readable() {
     let first = frame::take(&stream).unwrap().unwrap();
     assert_eq!((first.kind, first.body.len()), (Kind::Record, FRAME_MAX - 1));
     assert_eq!(frame::take(&stream[first.len..]).unwrap().unwrap().kind, Kind::Ack);
+}
+
+/// The text fields of a record or span, by their index or name, with their lengths.
+fn lengths(fields: fleetlog_protocol::record::Fields<'_>) -> Vec<usize> {
+    fields
+        .map(|field| match field.value {
+            record::Value::Str(text) => text.len(),
+            record::Value::U64(_) => 8,
+            other => panic!("{other:?}"),
+        })
+        .collect()
+}
+
+#[test]
+fn a_value_that_is_too_long_never_costs_a_small_one_of_its_record() {
+    let long = "x".repeat(100_000);
+    // The first two are long; they stand before the others, or behind them.
+    for order in [Vec::from_iter(0..10), Vec::from_iter((2..10).chain(0..2))] {
+        let put = |index: u16, fields: &mut FieldEncoder<'_>| match index {
+            0..2 => fields.str(FieldName::Index(index), &long),
+            _ => fields.u64(FieldName::Index(index), 7),
+        };
+        let mut bytes = Vec::new();
+        let mut encoder = RecordEncoder::new(&mut bytes, Level::Info, 4096);
+        let mut fields = encoder.fields();
+        order.iter().for_each(|index| put(*index, &mut fields));
+        assert!(fields.missing() > 0);
+        let (count, missing) = encoder.fields_fairly(|fair| {
+            order.iter().for_each(|index| fair.field(|fields| put(*index, fields)));
+        });
+        encoder.finish(1, count, missing);
+        let record = Record::decode(&bytes).unwrap();
+        assert_eq!(count, 10);
+        let mut found = lengths(record.fields());
+        found.sort_unstable();
+        assert_eq!(found[..8], [8; 8]);
+        assert_eq!(found[8], found[9], "both long ones are cut to the same length");
+        assert!(bytes.len() > 4096 - 2 && bytes.len() <= 4096, "{}", bytes.len());
+        let whole = record.original_len.unwrap() as usize;
+        assert_eq!(whole, 40 + 2 * (3 + 4 + 100_000) + 8 * 11);
+    }
+}
+
+#[test]
+fn a_span_that_is_too_long_never_costs_a_small_one_of_its_scope() {
+    let long = "x".repeat(10_000);
+    let mut big = Vec::new();
+    record::put_block(&mut big, 8000, |fair| {
+        fair.field(|fields| fields.str(FieldName::Inline("big"), &long));
+        fair.field(|fields| fields.u64(FieldName::Inline("id"), 1));
+    });
+    let mut small = Vec::new();
+    record::put_block(&mut small, 8000, |fair| {
+        fair.field(|fields| fields.u64(FieldName::Inline("id"), 2));
+    });
+    let mut bytes = Vec::new();
+    let encoder = RecordEncoder::new(&mut bytes, Level::Info, 8192);
+    let encoder = encoder.with_spans(|encoder| {
+        encoder.span("outer", &[&big]);
+        encoder.span("middle", &[&big]);
+        encoder.span("inner", &[&small]);
+    });
+    encoder.finish(1, 0, 0);
+    let record = Record::decode(&bytes).unwrap();
+    let spans: Vec<_> = record.spans().map(|span| (span.name, lengths(span.fields))).collect();
+    assert_eq!(
+        spans.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
+        ["outer", "middle", "inner"]
+    );
+    assert_eq!((spans[0].1[1], spans[1].1[1], &*spans[2].1), (8, 8, &[8][..]), "{spans:?}");
+    assert_eq!(spans[0].1[0], spans[1].1[0], "both long ones are cut to the same length");
+    assert!(bytes.len() > 4096 - 2 && bytes.len() <= 4096, "{}", bytes.len());
+    // What was cut when the spans were opened is told as well.
+    assert!(record.original_len.unwrap() > 20_000, "{record:?}");
+}
+
+#[test]
+fn a_span_whose_fields_were_cut_says_so_after_a_merge_and_keeps_its_small_ones() {
+    let long = "x".repeat(20_000);
+    let mut block = Vec::new();
+    record::put_block(&mut block, 1000, |fair| {
+        fair.field(|fields| fields.str(FieldName::Inline("a"), &long));
+        fair.field(|fields| fields.u64(FieldName::Inline("b"), 1));
+    });
+    let mut later = Vec::new();
+    record::put_block(&mut later, 1000, |fair| {
+        fair.field(|fields| fields.str(FieldName::Inline("c"), &long));
+    });
+    let merged = record::merge_fields(&[&block, &later], 1000);
+    let fields = fields_of(&merged);
+    assert_eq!(fields.len(), 3, "{fields:?}");
+    assert_eq!(fields[1], (OwnedName::Inline("b".to_owned()), Owned::U64(1)));
+    let mut bytes = Vec::new();
+    let encoder = RecordEncoder::new(&mut bytes, Level::Info, 8192);
+    let encoder = encoder.with_spans(|encoder| encoder.span("span", &[&merged]));
+    encoder.finish(1, 0, 0);
+    let whole = Record::decode(&bytes).unwrap().original_len.unwrap();
+    assert!((40_000..40_200).contains(&whole), "{whole}");
 }

@@ -146,7 +146,7 @@ fn a_callsite_has_these_bytes() {
 
 #[test]
 fn a_record_with_a_span_has_these_bytes() {
-    let mut block = vec![1, 0];
+    let mut block = vec![1, 0, 0, 0, 0, 0];
     FieldEncoder::new(&mut block, 100).u64(FieldName::Inline("id"), 7);
     let mut bytes = Vec::new();
     let mut encoder = RecordEncoder::new(&mut bytes, Level::Warn, 1024);

@@ -6,12 +6,13 @@
 //! caller's panic, and leaves nothing behind.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use fleetlog_protocol::Level;
 use fleetlog_protocol::callsite::Definition;
 use fleetlog_protocol::diagnostics;
 use fleetlog_protocol::limits::SPAN_DEPTH_MAX;
-use fleetlog_protocol::record::{FieldEncoder, RecordEncoder, merge_fields};
+use fleetlog_protocol::record::{RecordEncoder, merge_fields, put_block};
 use fleetlog_protocol::socket_queue::CallsiteOf;
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::{Event, Metadata, Subscriber};
@@ -21,10 +22,11 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::builder::Builder;
 use crate::registry::{CONTEXT_BLOCKS_MAX, Spans};
 use crate::thread::{self, Caller, ThreadState};
-use crate::visit::{FieldVisitor, Names};
+use crate::visit::{FairVisitor, FieldVisitor, Names};
 use crate::worker::Worker;
 
-/// What one span's fields may hold, in bytes. Every record of the span carries a copy.
+/// What one span's fields may hold, in bytes. Every record of the span carries a copy. The largest
+/// values are cut, and every record of the span says how much is missing.
 const SPAN_MAX: usize = 16 << 10;
 
 /// A buffer that grew beyond this for one huge record is given back.
@@ -50,12 +52,17 @@ const BUFFER_KEPT: usize = 64 << 10;
 /// ```
 pub struct Layer {
     worker: &'static Worker,
+    /// Tells this layer's bytes from those of another one on the same registry.
+    number: u32,
     /// The spans of our own registry; `None` over another one, which keeps them for us.
     spans: Option<Spans>,
+    /// Whether some filter may hide a span from this layer.
+    is_filtered: bool,
 }
 
-/// A span's fields where another registry keeps them.
-struct SpanFields(Vec<Box<[u8]>>);
+/// A span's fields where another registry keeps them, with the number of the layer that put each of
+/// them there.
+struct SpanFields(Vec<(u32, Box<[u8]>)>);
 
 impl fmt::Debug for Layer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -69,8 +76,10 @@ impl Layer {
         Builder::new()
     }
 
-    pub(crate) const fn of(worker: &'static Worker) -> Self {
-        Self { worker, spans: None }
+    pub(crate) fn of(worker: &'static Worker) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        Self { worker, number, spans: None, is_filtered: false }
     }
 
     pub(crate) const fn worker(&self) -> &'static Worker {
@@ -95,16 +104,24 @@ impl Layer {
         let encoder = RecordEncoder::new(buffer, level, self.worker.record_max());
         let mut encoder = match self.spans {
             Some(spans) => match leaf_of(event, spans) {
-                Some(leaf) => encoder.with_spans(|encoder| encode_scope(spans, &leaf, encoder)),
+                Some(leaf) => {
+                    encoder.with_spans(|encoder| self.encode_scope(spans, &leaf, context, encoder))
+                }
                 None => encoder,
             },
-            None => encoder.with_spans(|encoder| encode_foreign_scope(event, context, encoder)),
+            None => {
+                encoder.with_spans(|encoder| self.encode_foreign_scope(event, context, encoder))
+            }
         };
         let fields = encoder.fields();
         let names = if source.is_some() { Names::InlineWithoutSource } else { Names::Indexed };
         let mut visitor = FieldVisitor { fields, names };
         event.record(&mut visitor);
-        let (count, missing) = (visitor.fields.count(), visitor.fields.missing());
+        let (mut count, mut missing) = (visitor.fields.count(), visitor.fields.missing());
+        if missing > 0 {
+            (count, missing) =
+                encoder.fields_fairly(|fair| event.record(&mut FairVisitor { fair, names }));
+        }
         let caller = Caller::now(thread);
         encoder.finish(caller.thread_number(), count, missing);
 
@@ -127,23 +144,73 @@ impl Layer {
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
         if let Some(spans) = self.spans {
-            if spans.push_context(id, block) > CONTEXT_BLOCKS_MAX {
-                spans.merge_context(id, |blocks| merge_fields(blocks, SPAN_MAX).into());
+            if spans.push_context(id, self.number, block) > CONTEXT_BLOCKS_MAX {
+                let merge = |blocks: &[&[u8]]| merge_fields(blocks, SPAN_MAX).into();
+                spans.merge_context(id, self.number, merge);
             }
             return;
         }
         let Some(span) = context.span(id) else { return };
         let mut extensions = span.extensions_mut();
         match extensions.get_mut::<SpanFields>() {
-            Some(SpanFields(blocks)) => {
-                blocks.push(block);
-                if blocks.len() > CONTEXT_BLOCKS_MAX {
-                    let parts: Vec<&[u8]> = blocks.iter().map(|block| &**block).collect();
-                    *blocks = vec![merge_fields(&parts, SPAN_MAX).into()];
+            Some(fields) => {
+                fields.0.push((self.number, block));
+                let mine = fields.of(self.number);
+                if mine.len() > CONTEXT_BLOCKS_MAX {
+                    let merged = merge_fields(&mine, SPAN_MAX).into();
+                    fields.0.retain(|(number, _)| *number != self.number);
+                    fields.0.push((self.number, merged));
                 }
             }
-            None => extensions.insert(SpanFields(vec![block])),
+            None => extensions.insert(SpanFields(vec![(self.number, block)])),
         }
+    }
+
+    #[inline(never)]
+    fn encode_scope<S>(
+        &self,
+        spans: Spans,
+        leaf: &Id,
+        context: &Context<'_, S>,
+        encoder: &mut RecordEncoder<'_>,
+    ) where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        spans.for_each_in_scope(leaf, self.number, &mut |id, span, blocks| {
+            // The context knows the filters of this layer: it finds no span that one of them hides.
+            if !self.is_filtered || context.span(id).is_some() {
+                encoder.span(span.name(), blocks);
+            }
+        });
+    }
+
+    /// Encodes the spans of a registry that is not ours.
+    #[inline(never)]
+    fn encode_foreign_scope<S>(
+        &self,
+        event: &Event<'_>,
+        context: &Context<'_, S>,
+        encoder: &mut RecordEncoder<'_>,
+    ) where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let Some(scope) = context.event_scope(event) else { return };
+        // The innermost spans say most about the event; `from_root` would keep the outermost.
+        let innermost: Vec<_> = scope.take(SPAN_DEPTH_MAX).collect();
+        for span in innermost.iter().rev() {
+            let extensions = span.extensions();
+            let blocks = extensions.get::<SpanFields>();
+            let blocks = blocks.map_or_else(Vec::new, |fields| fields.of(self.number));
+            encoder.span(span.name(), &blocks);
+        }
+    }
+}
+
+impl SpanFields {
+    /// What one layer put there, oldest first.
+    fn of(&self, layer: u32) -> Vec<&[u8]> {
+        let mine = self.0.iter().filter(|(number, _)| *number == layer);
+        mine.map(|(_, block)| &**block).collect()
     }
 }
 
@@ -153,6 +220,8 @@ where
 {
     fn on_layer(&mut self, subscriber: &mut S) {
         self.spans = Spans::of(subscriber);
+        // A filter of this layer is registered before the layer is.
+        self.is_filtered = Spans::is_filtered(subscriber);
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
@@ -193,31 +262,6 @@ fn leaf_of(event: &Event<'_>, spans: Spans) -> Option<Id> {
     if event.is_contextual() { spans.current() } else { event.parent().cloned() }
 }
 
-#[inline(never)]
-fn encode_scope(spans: Spans, leaf: &Id, encoder: &mut RecordEncoder<'_>) {
-    spans.for_each_in_scope(leaf, &mut |span, blocks| encoder.span(span.name(), blocks));
-}
-
-/// Encodes the spans of a registry that is not ours.
-#[inline(never)]
-fn encode_foreign_scope<S>(
-    event: &Event<'_>,
-    context: &Context<'_, S>,
-    encoder: &mut RecordEncoder<'_>,
-) where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-{
-    let Some(scope) = context.event_scope(event) else { return };
-    // The innermost spans say most about the event; `from_root` would keep the outermost.
-    let innermost: Vec<_> = scope.take(SPAN_DEPTH_MAX).collect();
-    for span in innermost.iter().rev() {
-        let extensions = span.extensions();
-        let blocks = extensions.get::<SpanFields>().map_or(&[][..], |fields| &fields.0);
-        let blocks: Vec<&[u8]> = blocks.iter().map(|block| &**block).collect();
-        encoder.span(span.name(), &blocks);
-    }
-}
-
 /// Where a record of the `log` crate comes from; `None` = the event is none.
 #[cfg(feature = "log")]
 #[inline]
@@ -243,14 +287,10 @@ fn carry_source(source: &Metadata<'_>, record: &mut Vec<u8>) {
     RecordEncoder::append_definition(record, &definition);
 }
 
-/// Fields with inline names behind their count.
-fn span_block(record: impl FnOnce(&mut FieldVisitor<'_>)) -> Box<[u8]> {
-    let mut block = vec![0; 2];
-    let fields = FieldEncoder::new(&mut block, SPAN_MAX);
-    let mut visitor = FieldVisitor { fields, names: Names::Inline };
-    record(&mut visitor);
-    let count = visitor.fields.count();
-    block[..2].copy_from_slice(&count.to_le_bytes());
+/// Fields with inline names.
+fn span_block(record: impl Fn(&mut FairVisitor<'_, '_>)) -> Box<[u8]> {
+    let mut block = Vec::new();
+    put_block(&mut block, SPAN_MAX, |fair| record(&mut FairVisitor { fair, names: Names::Inline }));
     block.into()
 }
 

@@ -7,7 +7,7 @@ use fleetlog_protocol::callsite::Definition;
 use fleetlog_protocol::frame::{self, Kind};
 use fleetlog_protocol::limits::RECORD_MAX;
 use fleetlog_protocol::message::{Drops, Gap};
-use fleetlog_protocol::record::{FieldEncoder, FieldName, RecordEncoder, seal};
+use fleetlog_protocol::record::{FieldEncoder, FieldName, RecordEncoder, put_block, seal};
 use fleetlog_protocol::stamp::Stamp;
 
 use super::entry::{Entry, Field, Value};
@@ -69,26 +69,28 @@ pub(super) fn record(
     let encoder = RecordEncoder::new(record, entry.level, limit);
     let mut encoder = encoder.with_spans(|encoder| {
         for span in &entry.spans {
-            block.clear();
-            block.extend_from_slice(&[0; 2]);
-            let mut fields = FieldEncoder::new(block, limit / 4);
-            put_all(&span.fields, &mut fields);
-            let count = fields.count().to_le_bytes();
-            block[..2].copy_from_slice(&count);
+            put_block(block, limit / 4, |fair| {
+                for field in &span.fields {
+                    fair.field(|fields| put(field, fields));
+                }
+            });
             encoder.span(&span.name, &[block]);
         }
     });
     let mut fields = encoder.fields();
-    let message_is_long = entry.message.len() > limit / 2;
-    if !message_is_long {
-        put_message(entry, &mut fields);
+    put_message(entry, &mut fields);
+    entry.fields.iter().for_each(|field| put(field, &mut fields));
+    let (mut count, mut missing) = (fields.count(), fields.missing());
+    if missing > 0 {
+        (count, missing) = encoder.fields_fairly(|fair| {
+            if has_message(entry) {
+                fair.field(|fields| put_message(entry, fields));
+            }
+            for field in &entry.fields {
+                fair.field(|fields| put(field, fields));
+            }
+        });
     }
-    put_all(&entry.fields, &mut fields);
-    if message_is_long {
-        // Behind the others, or it would leave them no room.
-        put_message(entry, &mut fields);
-    }
-    let (count, missing) = (fields.count(), fields.missing());
     encoder.finish(entry.thread.unwrap_or(0), count, missing + entry.missing);
     seal(record, seq, stamp, number);
     if number == 0 {
@@ -129,24 +131,26 @@ impl Sites {
 }
 
 /// A record that says nothing but its fields needs no empty message.
+fn has_message(entry: &Entry<'_>) -> bool {
+    !entry.message.is_empty() || entry.fields.is_empty()
+}
+
 fn put_message(entry: &Entry<'_>, fields: &mut FieldEncoder<'_>) {
-    if !entry.message.is_empty() || entry.fields.is_empty() {
+    if has_message(entry) {
         fields.str(FieldName::Index(0), &entry.message);
     }
 }
 
-fn put_all(given: &[Field<'_>], fields: &mut FieldEncoder<'_>) {
-    for Field { name, value } in given {
-        let name = FieldName::Inline(name);
-        match value {
-            Value::U64(value) => fields.u64(name, *value),
-            Value::I64(value) => fields.i64(name, *value),
-            Value::F64(value) => fields.f64(name, *value),
-            Value::Bool(value) => fields.bool(name, *value),
-            Value::Str(value) => fields.str(name, value),
-            Value::Bytes(value) => fields.bytes(name, value),
-            Value::Shown(value) => fields.debug(name, &format_args!("{value}")),
-        }
+fn put(Field { name, value }: &Field<'_>, fields: &mut FieldEncoder<'_>) {
+    let name = FieldName::Inline(name);
+    match value {
+        Value::U64(value) => fields.u64(name, *value),
+        Value::I64(value) => fields.i64(name, *value),
+        Value::F64(value) => fields.f64(name, *value),
+        Value::Bool(value) => fields.bool(name, *value),
+        Value::Str(value) => fields.str(name, value),
+        Value::Bytes(value) => fields.bytes(name, value),
+        Value::Shown(value) => fields.debug(name, &format_args!("{value}")),
     }
 }
 
@@ -244,7 +248,7 @@ mod tests {
         let frames = translated(&entry, &mut Sites::default());
         let read = Record::decode(&frames[1].1).unwrap();
         let names: Vec<_> = read.fields().map(|field| field.name).collect();
-        assert_eq!(names, [FieldName::Inline("id"), FieldName::Index(0)]);
+        assert_eq!(names, [FieldName::Index(0), FieldName::Inline("id")]);
         let original = read.original_len.unwrap() as usize;
         assert!((2 * RECORD_MAX..2 * RECORD_MAX + 200).contains(&original), "{original}");
     }

@@ -49,7 +49,7 @@ impl Event {
     }
 
     pub(super) fn span(mut self, name: &str, fill: impl FnOnce(&mut FieldEncoder<'_>)) -> Self {
-        let mut block = vec![0; 2];
+        let mut block = vec![0; 6];
         let mut fields = FieldEncoder::new(&mut block, 1 << 20);
         fill(&mut fields);
         let count = fields.count().to_le_bytes();

@@ -6,7 +6,7 @@
 
 use fleetlog_protocol::Level;
 use fleetlog_protocol::callsite::Callsite;
-use fleetlog_protocol::record::{FieldEncoder, FieldName, Record, RecordEncoder, seal};
+use fleetlog_protocol::record::{FieldEncoder, FieldName, Record, RecordEncoder, put_block, seal};
 use serde_json::Value;
 
 use super::json::{Object, WholeLine};
@@ -166,19 +166,18 @@ pub(super) fn encode<'b>(
 
 /// A span's name, and its fields as a block.
 fn encode_span(span: &Object) -> (&str, Vec<u8>) {
-    let mut block = vec![0; 2];
-    let mut fields = FieldEncoder::new(&mut block, LIMIT);
+    let mut block = Vec::new();
     let mut span_name = "";
-    for (name, value) in &span.0 {
-        match (name.as_str(), value) {
-            ("name", Value::String(text)) => span_name = text,
-            // A field of that name has made way for the span's own.
-            ("field.name", value) => put(&mut fields, "name", value),
-            (name, value) => put(&mut fields, name, value),
+    put_block(&mut block, LIMIT, |fair| {
+        for (name, value) in &span.0 {
+            match (name.as_str(), value) {
+                ("name", Value::String(text)) => span_name = text,
+                // A field of that name has made way for the span's own.
+                ("field.name", value) => fair.field(|fields| put(fields, "name", value)),
+                (name, value) => fair.field(|fields| put(fields, name, value)),
+            }
         }
-    }
-    let count = fields.count().to_le_bytes();
-    block[..2].copy_from_slice(&count);
+    });
     (span_name, block)
 }
 

@@ -48,7 +48,7 @@ impl Event {
         let mut bytes = Vec::new();
         let mut encoder = RecordEncoder::new(&mut bytes, self.level, 1 << 20);
         for (name, fields) in &self.spans {
-            let mut block = vec![0; 2];
+            let mut block = vec![0; 6];
             let mut encoded = FieldEncoder::new(&mut block, 1 << 20);
             for (name, value) in fields {
                 put(&mut encoded, name, value);

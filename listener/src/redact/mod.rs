@@ -192,7 +192,7 @@ mod tests {
         encode: impl FnOnce(&mut FieldEncoder<'_>),
         span: impl FnOnce(&mut FieldEncoder<'_>),
     ) -> Vec<String> {
-        let mut block = vec![0; 2];
+        let mut block = vec![0; 6];
         let mut fields = FieldEncoder::new(&mut block, 4096);
         span(&mut fields);
         let count = fields.count();

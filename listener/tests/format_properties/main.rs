@@ -168,7 +168,7 @@ impl Event {
         let mut bytes = Vec::new();
         let mut encoder = RecordEncoder::new(&mut bytes, self.level, self.limit);
         for (name, recorded) in &self.spans {
-            let mut block = vec![0; 2];
+            let mut block = vec![0; 6];
             let mut fields = FieldEncoder::new(&mut block, self.limit);
             encode(&mut fields, recorded);
             let count = fields.count().to_le_bytes();

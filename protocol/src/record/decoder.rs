@@ -177,6 +177,12 @@ impl<'a> Iterator for Spans<'a> {
 
 impl ExactSizeIterator for Spans<'_> {}
 
+/// The spans that bytes hold, one behind the other, as an encoder writes them.
+pub(super) fn spans_of<'a>(bytes: &'a [u8]) -> impl Iterator<Item = Span<'a>> + use<'a> {
+    let mut cursor = Cursor::new(bytes);
+    std::iter::from_fn(move || read_span(&mut cursor).ok())
+}
+
 #[inline(never)]
 fn read_span<'a>(cursor: &mut Cursor<'a>) -> Result<Span<'a>, DecodeError> {
     let mut body = Cursor::new(cursor.long_bytes("a span")?);
@@ -218,10 +224,12 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The fields of a block: a count (u16) and that many fields. Ends early where the bytes do.
+/// The fields of a block: a count (u16), what is missing (u32), and that many fields. Ends early where
+/// the bytes do.
 pub(super) fn fields_of_block<'a>(block: &'a [u8]) -> impl Iterator<Item = Field<'a>> + use<'a> {
     let mut cursor = Cursor::new(block);
     let count = cursor.u16("a block's field count").unwrap_or(0);
+    let _ = cursor.u32("what is missing in a block");
     (0..count).map_while(move |_| read_field(&mut cursor).ok())
 }
 

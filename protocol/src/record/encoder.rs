@@ -1,7 +1,11 @@
 //! The writing half: an event becomes a record.
 
-use super::fields::merge_and_count;
-use super::{FieldEncoder, HEADER_LEN, HEADER_WORDS, floor_char_boundary};
+use super::decoder::spans_of;
+use super::fields::{count_in, merge_fields, missing_in};
+use super::{
+    BLOCK_HEADER_LEN, FairEncoder, FieldEncoder, HEADER_LEN, HEADER_WORDS, floor_char_boundary,
+    put_fairly,
+};
 use crate::level::Level;
 use crate::limits::{FIELD_COUNT_MAX, SPAN_DEPTH_MAX};
 use crate::stamp::Stamp;
@@ -44,34 +48,34 @@ impl<'b> RecordEncoder<'b> {
     /// Lets `add` add [spans](Self::span). The encoder of a record without any never has to be in
     /// memory, from which it would be read back before it has arrived there.
     #[inline]
+    ///
+    /// Spans may have half of the record: an event's own fields matter more than its context. Where
+    /// they need more, `add` is called again, and their largest values are cut.
     #[must_use]
-    pub fn with_spans(self, add: impl FnOnce(&mut RecordEncoder<'_>)) -> Self {
+    pub fn with_spans(self, mut add: impl FnMut(&mut RecordEncoder<'_>)) -> Self {
         let Self { out, level, limit, spans, missing } = self;
         let mut lent = RecordEncoder { out: &mut *out, level, limit, spans, missing };
         add(&mut lent);
-        let (spans, missing) = (lent.spans, lent.missing);
+        let (mut spans, mut missing) = (lent.spans, lent.missing);
+        if missing > 0 {
+            (spans, missing) = put_spans_fairly(out, level, limit, add);
+        }
         Self { out, level, limit, spans, missing }
     }
 
-    /// Adds a span of the event's context, the outermost first. Each block is a count (u16) and
-    /// that many fields with inline names; a later block's fields follow an earlier one's.
-    ///
-    /// A span that does not fit into half of the record is left out: an event's own fields
-    /// matter more than its context.
+    /// Adds a span of the event's context, the outermost first, with the fields of some
+    /// [blocks](super::put_block); a later block's fields follow an earlier one's. A span that has no
+    /// room is left out.
     pub fn span(&mut self, name: &str, blocks: &[&[u8]]) {
         let name = floor_char_boundary(name, 255);
-        let count: usize = blocks
-            .iter()
-            .filter_map(|block| block.first_chunk().map(|count| u16::from_le_bytes(*count)))
-            .map(usize::from)
-            .sum();
+        let count: usize = blocks.iter().map(|block| count_in(block)).sum();
         if count > FIELD_COUNT_MAX {
             // A reader refuses more fields than that, and would lose the whole record with them.
-            let (merged, missing) = merge_and_count(blocks, self.limit);
-            self.missing += missing;
-            return self.span(name, &[&merged]);
+            return self.span(name, &[&merge_fields(blocks, self.limit)]);
         }
-        let fields: usize = blocks.iter().map(|block| block.len().saturating_sub(2)).sum();
+        self.missing += blocks.iter().map(|block| missing_in(block)).sum::<usize>();
+        let fields: usize =
+            blocks.iter().map(|block| block.len().saturating_sub(BLOCK_HEADER_LEN)).sum();
         let length = 1 + name.len() + 2 + fields;
         if usize::from(self.spans) >= SPAN_DEPTH_MAX || self.out.len() + 4 + length > self.limit / 2
         {
@@ -84,7 +88,7 @@ impl<'b> RecordEncoder<'b> {
         self.out.extend_from_slice(name.as_bytes());
         self.out.extend_from_slice(&u16::try_from(count).unwrap_or(0).to_le_bytes());
         for block in blocks {
-            self.out.extend_from_slice(block.get(2..).unwrap_or(&[]));
+            self.out.extend_from_slice(block.get(BLOCK_HEADER_LEN..).unwrap_or(&[]));
         }
     }
 
@@ -93,6 +97,19 @@ impl<'b> RecordEncoder<'b> {
     #[inline]
     pub const fn fields(&mut self) -> FieldEncoder<'_> {
         FieldEncoder::new(self.out, self.limit)
+    }
+
+    /// Writes the event's own fields anew where they did not fit as they are: the largest values are
+    /// cut, and no small one. `show` shows each field, twice. Returns their count and missing bytes.
+    #[cold]
+    pub fn fields_fairly(&mut self, show: impl FnMut(&mut FairEncoder<'_>)) -> (u16, usize) {
+        let spans = self.out.get(HEADER_LEN..).unwrap_or(&[]);
+        let start = (0..self.spans).fold(0, |at, _| {
+            let length = spans.get(at..).and_then(|rest| rest.first_chunk());
+            at + length.map_or(0, |length| 4 + u32::from_le_bytes(*length) as usize)
+        });
+        self.out.truncate(HEADER_LEN + start);
+        put_fairly(self.out, self.limit, show)
     }
 
     /// Completes the header.
@@ -118,6 +135,55 @@ impl<'b> RecordEncoder<'b> {
         record[24..28].copy_from_slice(&at.to_le_bytes());
         record.extend_from_slice(definition);
     }
+}
+
+/// More than the spans of any record need.
+const SPANS_LIMIT: usize = usize::MAX / 4;
+
+/// Writes the spans that `add` adds into half of a record whose spans don't fit there as they are, or
+/// of which something is missing already. Returns how many there are, and what is missing.
+#[cold]
+fn put_spans_fairly(
+    out: &mut Vec<u8>,
+    level: Level,
+    limit: usize,
+    mut add: impl FnMut(&mut RecordEncoder<'_>),
+) -> (u16, usize) {
+    let mut whole = Vec::new();
+    let mut encoder = RecordEncoder::new(&mut whole, level, SPANS_LIMIT);
+    add(&mut encoder);
+    let mut missing = encoder.missing;
+    let spans = || spans_of(whole.get(HEADER_LEN..).unwrap_or(&[]));
+    // What stands around the fields: a length, a name behind its length, a count.
+    let frame = |name: &str| 4 + 1 + name.len() + 2;
+    let frames: usize = spans().map(|span| frame(span.name)).sum();
+    let mut fields = Vec::new();
+    let room = (limit / 2).saturating_sub(HEADER_LEN + frames);
+    // The share is that of a field among the fields of all spans.
+    let mut measured = Vec::new();
+    spans().for_each(|span| {
+        measured.extend(span.fields.map(|field| super::fair::measure_value(&field)));
+    });
+    let share = super::fair::share(measured, room);
+    out.truncate(HEADER_LEN);
+    let mut count = 0;
+    for span in spans() {
+        fields.clear();
+        let (written, cut) = super::fair::put_shares(&mut fields, share, span.fields);
+        let length = 1 + span.name.len() + 2 + fields.len();
+        if out.len() + 4 + length > limit / 2 {
+            missing += 4 + length + cut;
+            continue;
+        }
+        count += 1;
+        missing += cut;
+        out.extend_from_slice(&u32::try_from(length).unwrap_or(0).to_le_bytes());
+        out.push(u8::try_from(span.name.len()).unwrap_or(0));
+        out.extend_from_slice(span.name.as_bytes());
+        out.extend_from_slice(&written.to_le_bytes());
+        out.extend_from_slice(&fields);
+    }
+    (count, missing)
 }
 
 /// Fills in what the queue knows: sequence number, stamp, and callsite number (0 where the

@@ -9,7 +9,10 @@ use std::error::Error;
 use std::fmt::{self, Write as _};
 
 use super::decoder::fields_of_block;
-use super::{NAME_INLINE, Type, Value, floor_char_boundary};
+use super::fair::put_as_they_are;
+use super::{
+    BLOCK_HEADER_LEN, FairEncoder, NAME_INLINE, Type, Value, floor_char_boundary, put_fairly,
+};
 use crate::limits::{ERROR_CHAIN_MAX, FIELD_COUNT_MAX};
 
 /// How a field says its name.
@@ -294,17 +297,43 @@ impl Bounded<'_> {
     }
 }
 
-/// Joins blocks of fields, each a count (u16) and that many fields with inline names, into one
-/// block in which each name stands once, with its last value, at the place of its first.
+/// Makes a block of `out`: the fields of a span with inline names, at most `limit` bytes of them,
+/// behind their number and the bytes that the limit kept out. `show` shows each field, and again
+/// where they don't fit as they are.
+///
+/// ```
+/// use fleetlog_protocol::record::{FieldName, put_block};
+/// let mut block = Vec::new();
+/// put_block(&mut block, 1024, |fair| {
+///     fair.field(|field| field.u64(FieldName::Inline("id"), 7));
+/// });
+/// assert_eq!(block[..6], [1, 0, 0, 0, 0, 0]);
+/// ```
+pub fn put_block(out: &mut Vec<u8>, limit: usize, mut show: impl FnMut(&mut FairEncoder<'_>)) {
+    out.clear();
+    out.extend_from_slice(&[0; BLOCK_HEADER_LEN]);
+    let limit = limit.saturating_add(BLOCK_HEADER_LEN);
+    let (count, missing) = put_as_they_are(out, limit, &mut show);
+    if missing == 0 {
+        return close_block(out, count, 0);
+    }
+    out.truncate(BLOCK_HEADER_LEN);
+    let (count, missing) = put_fairly(out, limit, show);
+    close_block(out, count, missing);
+}
+
+fn close_block(block: &mut [u8], count: u16, missing: usize) {
+    let missing = u32::try_from(missing).unwrap_or(u32::MAX);
+    block[..2].copy_from_slice(&count.to_le_bytes());
+    block[2..BLOCK_HEADER_LEN].copy_from_slice(&missing.to_le_bytes());
+}
+
+/// Joins [blocks](put_block) into one in which each name stands once, with its last value, at the
+/// place of its first. What was missing in one of them is missing in it.
 ///
 /// A span whose fields are recorded again and again stays as small as its distinct names.
 #[must_use]
 pub fn merge_fields(blocks: &[&[u8]], limit: usize) -> Vec<u8> {
-    merge_and_count(blocks, limit).0
-}
-
-/// [`merge_fields`], and the bytes that the limits kept out.
-pub(super) fn merge_and_count(blocks: &[&[u8]], limit: usize) -> (Vec<u8>, usize) {
     let mut merged: Vec<(&str, Value<'_>)> = Vec::new();
     for field in blocks.iter().flat_map(|block| fields_of_block(block)) {
         let FieldName::Inline(name) = field.name else { continue };
@@ -313,12 +342,25 @@ pub(super) fn merge_and_count(blocks: &[&[u8]], limit: usize) -> (Vec<u8>, usize
             None => merged.push((name, field.value)),
         }
     }
-    let mut out = vec![0; 2];
-    let mut fields = FieldEncoder::new(&mut out, limit);
-    for (name, value) in &merged {
-        fields.value(FieldName::Inline(name), value);
-    }
-    let (count, missing) = (fields.count(), fields.missing());
-    out[..2].copy_from_slice(&count.to_le_bytes());
-    (out, missing)
+    let mut out = vec![0; BLOCK_HEADER_LEN];
+    let limit = limit.saturating_add(BLOCK_HEADER_LEN);
+    let (count, missing) = put_fairly(&mut out, limit, |fair| {
+        for (name, value) in &merged {
+            fair.field(|field| field.value(FieldName::Inline(name), value));
+        }
+    });
+    let before: usize = blocks.iter().map(|block| missing_in(block)).sum();
+    close_block(&mut out, count, missing + before);
+    out
+}
+
+/// How many fields a block has.
+pub(super) fn count_in(block: &[u8]) -> usize {
+    block.first_chunk().map_or(0, |count| usize::from(u16::from_le_bytes(*count)))
+}
+
+/// The bytes that a limit kept out of a block.
+pub(super) fn missing_in(block: &[u8]) -> usize {
+    let missing = block.get(2..).and_then(|rest| rest.first_chunk());
+    missing.map_or(0, |missing| u32::from_le_bytes(*missing) as usize)
 }

@@ -19,18 +19,20 @@
 //! | 40 | | spans, outermost first, then fields, then the definition |
 //!
 //! The writing half is [`RecordEncoder`], the reading half [`Record`]. A record that would grow
-//! beyond its limit is cut at a character boundary, keeps the fields that fit, and says how long
-//! it would have been.
+//! beyond its limit is cut: the largest values at a character boundary, none that is smaller than its
+//! share of the room ([`put_fairly`]). It says how long it would have been.
 
 mod decoder;
 mod encoder;
+mod fair;
 mod fields;
 mod rewrite;
 
 pub use decoder::{ErrorChain, Field, Fields, Record, Span, Value};
 pub(crate) use encoder::sealed;
 pub use encoder::{RecordEncoder, seal, stamp_of};
-pub use fields::{FieldEncoder, FieldName, merge_fields};
+pub use fair::{FairEncoder, put_fairly};
+pub use fields::{FieldEncoder, FieldName, merge_fields, put_block};
 pub use rewrite::{content_of, rewrite};
 
 /// The bytes of a record before its spans.
@@ -38,6 +40,10 @@ pub const HEADER_LEN: usize = 40;
 
 /// The same in words of eight bytes.
 pub(crate) const HEADER_WORDS: usize = HEADER_LEN / 8;
+
+/// The bytes of a block before its fields: their number (u16), and the bytes that a limit kept out of
+/// the block (u32).
+const BLOCK_HEADER_LEN: usize = 6;
 
 /// A field's name is spelled out behind this index.
 const NAME_INLINE: u16 = u16::MAX;

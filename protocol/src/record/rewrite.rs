@@ -1,6 +1,6 @@
 //! A record with other values: for whoever must change what a record says before it is shown.
 
-use super::{FieldEncoder, FieldName, HEADER_LEN, Record, RecordEncoder, Value, seal};
+use super::{FieldEncoder, FieldName, HEADER_LEN, Record, RecordEncoder, Value, put_block, seal};
 
 /// Rewritten records have no limit of their own: what replaces a value is short.
 const LIMIT: usize = usize::MAX / 4;
@@ -46,15 +46,14 @@ pub fn rewrite(
     mut put: impl FnMut(&mut FieldEncoder<'_>, FieldName<'_>, &Value<'_>),
 ) {
     let encoder = RecordEncoder::new(out, record.level, LIMIT);
+    let mut block = Vec::new();
     let mut encoder = encoder.with_spans(|encoder| {
         for span in record.spans() {
-            let mut block = vec![0; 2];
-            let mut fields = FieldEncoder::new(&mut block, LIMIT);
-            for field in span.fields {
-                put(&mut fields, field.name, &field.value);
-            }
-            let count = fields.count();
-            block[..2].copy_from_slice(&count.to_le_bytes());
+            put_block(&mut block, LIMIT, |fair| {
+                for field in span.fields {
+                    fair.field(|fields| put(fields, field.name, &field.value));
+                }
+            });
             encoder.span(span.name, &[&block]);
         }
     });
@@ -77,11 +76,10 @@ mod tests {
 
     #[test]
     fn a_copy_says_what_the_record_said() {
-        let mut block = vec![0; 2];
-        let mut fields = FieldEncoder::new(&mut block, LIMIT);
-        fields.i64(FieldName::Inline("id"), -7);
-        let count = fields.count();
-        block[..2].copy_from_slice(&count.to_le_bytes());
+        let mut block = Vec::new();
+        put_block(&mut block, LIMIT, |fair| {
+            fair.field(|fields| fields.i64(FieldName::Inline("id"), -7));
+        });
         let mut bytes = Vec::new();
         let encoder = RecordEncoder::new(&mut bytes, Level::Warn, 4096);
         let mut encoder = encoder.with_spans(|encoder| encoder.span("request", &[&block]));

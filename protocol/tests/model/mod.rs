@@ -105,9 +105,9 @@ fn encode(name: FieldName<'_>, value: &Owned, encoder: &mut FieldEncoder<'_>) {
     }
 }
 
-/// A block: a count and that many fields, as the SDK keeps one for a span.
+/// A block: a count, nothing missing, and that many fields, as the SDK keeps one for a span.
 pub fn block(fields: &[OwnedField]) -> Vec<u8> {
-    let mut block = vec![0; 2];
+    let mut block = vec![0; 6];
     let mut encoder = FieldEncoder::new(&mut block, usize::MAX);
     encode_all(fields, &mut encoder);
     let count = encoder.count();

@@ -1,4 +1,5 @@
-//! The bytes that a layer keeps with a span: a list of immutable blocks, newest first.
+//! The bytes that layers keep with a span: a list of immutable blocks, newest first, each with the number
+//! of the layer whose it is. A layer sees its own ones only.
 //!
 //! A block never changes once it is linked, so a reader needs no lock, and a fork in the middle of anything leaves the
 //! child with a whole list. A long list is folded into one block by [`merge`](Pinned::merge_context); the old blocks are
@@ -27,6 +28,8 @@ struct Block {
     next_chain: *mut Block,
     /// The number of blocks from this one to the oldest, itself included.
     count: usize,
+    /// The layer that added it.
+    layer: u32,
     bytes: Box<[u8]>,
 }
 
@@ -50,10 +53,10 @@ impl Context {
 }
 
 impl Pinned {
-    /// Adds a block, and returns how many there are now.
-    pub(super) fn push_context(&self, bytes: Box<[u8]>) -> usize {
+    /// Adds a block of a layer's, and returns how many it has now.
+    pub(super) fn push_context(&self, layer: u32, bytes: Box<[u8]>) -> usize {
         let list = &self.slot().context;
-        let new = Block::alone(bytes);
+        let new = Block::alone(layer, bytes);
         let mut head = list.head.load(Ordering::SeqCst);
         loop {
             // SAFETY: linked blocks stay allocated while this span is pinned, and it is.
@@ -63,24 +66,44 @@ impl Pinned {
             block.older = head;
             block.count = count;
             match list.head.compare_exchange_weak(head, new, Ordering::SeqCst, Ordering::SeqCst) {
-                Ok(_) => return count,
+                Ok(_) => return 1 + self.chain(head).filter(|block| block.layer == layer).count(),
                 Err(actual) => head = actual,
             }
         }
     }
 
-    /// Shows all blocks, oldest first.
-    pub(super) fn read_context<R>(&self, read: impl FnOnce(&[&[u8]]) -> R) -> R {
-        self.read_from(self.slot().context.head.load(Ordering::SeqCst), read)
+    /// Shows all blocks of a layer's, oldest first.
+    pub(super) fn read_context<R>(&self, layer: u32, read: impl FnOnce(&[&[u8]]) -> R) -> R {
+        self.read_from(self.slot().context.head.load(Ordering::SeqCst), layer, read)
     }
 
-    /// Puts what `merge` makes of all blocks in their place; does nothing and returns false when another block is added
-    /// meanwhile.
-    pub(super) fn merge_context(&self, merge: impl FnOnce(&[&[u8]]) -> Box<[u8]>) -> bool {
+    /// Puts what `merge` makes of all blocks of a layer's in their place; does nothing and returns false when another block
+    /// is added meanwhile.
+    pub(super) fn merge_context(
+        &self,
+        layer: u32,
+        merge: impl FnOnce(&[&[u8]]) -> Box<[u8]>,
+    ) -> bool {
         let list = &self.slot().context;
         let head = list.head.load(Ordering::SeqCst);
-        let bytes = self.read_from(head, merge);
-        let merged = Block::alone(bytes);
+        let merged = Block::alone(layer, self.read_from(head, layer, merge));
+        // What other layers have there comes along: it may be unlinked only as a whole.
+        let mut oldest = merged;
+        let mut count = 1;
+        for other in self.chain(head).filter(|block| block.layer != layer) {
+            let copy = Block::alone(other.layer, other.bytes.clone());
+            // SAFETY: none of the new blocks is linked yet, so this thread alone knows them.
+            unsafe { (*oldest).older = copy };
+            oldest = copy;
+            count += 1;
+        }
+        let mut next = merged;
+        // SAFETY: as above.
+        while let Some(block) = unsafe { next.as_mut() } {
+            block.count = count;
+            count -= 1;
+            next = block.older;
+        }
         if list.head.compare_exchange(head, merged, Ordering::SeqCst, Ordering::SeqCst).is_err() {
             free_chain(merged);
             return false;
@@ -89,25 +112,32 @@ impl Pinned {
         true
     }
 
-    fn read_from<R>(&self, head: *mut Block, read: impl FnOnce(&[&[u8]]) -> R) -> R {
+    /// The blocks from `head`, which was read from the list under this pin, to the oldest.
+    fn chain(&self, head: *mut Block) -> impl Iterator<Item = &Block> {
+        // SAFETY: `head` and all older blocks stay allocated while the pin lives.
+        let head = unsafe { head.as_ref() };
+        // SAFETY: as above.
+        std::iter::successors(head, |block| unsafe { block.older.as_ref() })
+    }
+
+    fn read_from<R>(&self, head: *mut Block, layer: u32, read: impl FnOnce(&[&[u8]]) -> R) -> R {
         let mut on_stack: [&[u8]; ON_STACK] = [&[]; ON_STACK];
         let mut on_heap = Vec::new();
-        // SAFETY: `head` was read from the list under this pin, so it and all older blocks stay allocated while the pin lives.
-        let mut next = unsafe { head.as_ref() };
-        let count = next.map_or(0, |block| block.count);
+        let count = self.chain(head).next().map_or(0, |block| block.count);
         let blocks = if count <= ON_STACK {
-            &mut on_stack[..count]
+            &mut on_stack[..]
         } else {
             on_heap.resize(count, &[][..]);
             &mut on_heap[..]
         };
-        for place in blocks.iter_mut().rev() {
-            let Some(block) = next else { break };
-            *place = &block.bytes;
-            // SAFETY: as above.
-            next = unsafe { block.older.as_ref() };
+        // From the end, as the newest comes first.
+        let mut first = blocks.len();
+        for block in self.chain(head).filter(|block| block.layer == layer) {
+            let Some(at) = first.checked_sub(1) else { break };
+            blocks[at] = &block.bytes;
+            first = at;
         }
-        read(blocks)
+        read(&blocks[first..])
     }
 
     /// Frees a chain that was just unlinked, and older garbage, if nobody else can be looking at them.
@@ -153,11 +183,12 @@ impl Pinned {
 }
 
 impl Block {
-    fn alone(bytes: Box<[u8]>) -> *mut Self {
+    fn alone(layer: u32, bytes: Box<[u8]>) -> *mut Self {
         Box::into_raw(Box::new(Self {
             older: ptr::null_mut(),
             next_chain: ptr::null_mut(),
             count: 1,
+            layer,
             bytes,
         }))
     }

@@ -30,7 +30,7 @@ fn with_registry(f: impl FnOnce(Spans)) {
 
 fn scope(spans: Spans, leaf: &Id) -> Vec<String> {
     let mut seen = Vec::new();
-    spans.for_each_in_scope(leaf, &mut |metadata, blocks| {
+    spans.for_each_in_scope(leaf, 0, &mut |_, metadata, blocks| {
         let blocks =
             blocks.iter().map(|block| String::from_utf8_lossy(block)).collect::<Vec<_>>().join("+");
         seen.push(format!("{}:{blocks}", metadata.name()));
@@ -52,9 +52,9 @@ fn a_scope_is_shown_from_the_root_with_each_spans_blocks_in_order() {
     with_registry(|spans| {
         let outer = info_span!("outer");
         let inner = info_span!(parent: &outer, "inner");
-        assert_eq!(spans.push_context(&id(&outer), bytes("a")), 1);
-        assert_eq!(spans.push_context(&id(&outer), bytes("b")), 2);
-        assert_eq!(spans.push_context(&id(&inner), bytes("c")), 1);
+        assert_eq!(spans.push_context(&id(&outer), 0, bytes("a")), 1);
+        assert_eq!(spans.push_context(&id(&outer), 0, bytes("b")), 2);
+        assert_eq!(spans.push_context(&id(&inner), 0, bytes("c")), 1);
         assert_eq!(scope(spans, &id(&inner)), ["outer:a+b", "inner:c"]);
         let _in = inner.enter();
         assert_eq!(spans.current(), Some(id(&inner)));
@@ -66,14 +66,14 @@ fn merging_keeps_every_block_and_a_long_list_is_readable_unmerged() {
     with_registry(|spans| {
         let span = info_span!("span");
         for n in 0..3 * CONTEXT_BLOCKS_MAX {
-            assert_eq!(spans.push_context(&id(&span), bytes(&format!("{n} "))), n + 1);
+            assert_eq!(spans.push_context(&id(&span), 0, bytes(&format!("{n} "))), n + 1);
         }
         let all: String = (0..3 * CONTEXT_BLOCKS_MAX).map(|n| format!("{n} ")).collect();
         let read = |blocks: &[&[u8]]| String::from_utf8(blocks.concat()).unwrap();
-        assert_eq!(spans.read_context(&id(&span), read).unwrap(), all);
-        assert!(spans.merge_context(&id(&span), |blocks| blocks.concat().into()));
-        assert_eq!(spans.push_context(&id(&span), bytes("end")), 2);
-        assert_eq!(spans.read_context(&id(&span), read).unwrap(), all + "end");
+        assert_eq!(spans.read_context(&id(&span), 0, read).unwrap(), all);
+        assert!(spans.merge_context(&id(&span), 0, |blocks| blocks.concat().into()));
+        assert_eq!(spans.push_context(&id(&span), 0, bytes("end")), 2);
+        assert_eq!(spans.read_context(&id(&span), 0, read).unwrap(), all + "end");
     });
 }
 
@@ -87,7 +87,7 @@ fn readers_see_whole_blocks_while_writers_add_and_merge() {
             for _ in 0..3 {
                 scope.spawn(|| {
                     while !stop.load(Ordering::Relaxed) {
-                        spans.read_context(&id, |blocks| {
+                        spans.read_context(&id, 0, |blocks| {
                             for block in blocks {
                                 assert!(
                                     block.iter().all(|byte| *byte == b'x') && block.len() % 7 == 0
@@ -103,8 +103,8 @@ fn readers_see_whole_blocks_while_writers_add_and_merge() {
                         let mut added = 0;
                         for _ in 0..20_000 {
                             added += 1;
-                            if spans.push_context(&id, bytes("xxxxxxx")) > CONTEXT_BLOCKS_MAX {
-                                spans.merge_context(&id, |blocks| blocks.concat().into());
+                            if spans.push_context(&id, 0, bytes("xxxxxxx")) > CONTEXT_BLOCKS_MAX {
+                                spans.merge_context(&id, 0, |blocks| blocks.concat().into());
                             }
                         }
                         added
@@ -113,8 +113,9 @@ fn readers_see_whole_blocks_while_writers_add_and_merge() {
                 .collect();
             let added: usize = writers.into_iter().map(|writer| writer.join().unwrap()).sum();
             stop.store(true, Ordering::Relaxed);
-            let length = spans
-                .read_context(&id, |blocks| blocks.iter().map(|block| block.len()).sum::<usize>());
+            let length = spans.read_context(&id, 0, |blocks| {
+                blocks.iter().map(|block| block.len()).sum::<usize>()
+            });
             assert_eq!(length, Some(7 * added), "a block was lost or doubled");
         });
     });
@@ -125,13 +126,13 @@ fn a_block_read_under_a_pin_survives_a_merge_and_the_close_of_its_span() {
     with_registry(|spans| {
         let span = info_span!("span");
         let id = id(&span);
-        spans.push_context(&id, bytes("kept"));
-        spans.read_context(&id, |outer| {
-            spans.merge_context(&id, |_| bytes("merged"));
+        spans.push_context(&id, 0, bytes("kept"));
+        spans.read_context(&id, 0, |outer| {
+            spans.merge_context(&id, 0, |_| bytes("merged"));
             drop(span);
             assert_eq!(outer, [b"kept"]);
         });
-        assert_eq!(spans.read_context(&id, |blocks| blocks.concat()), None);
+        assert_eq!(spans.read_context(&id, 0, |blocks| blocks.concat()), None);
     });
 }
 
@@ -188,7 +189,7 @@ fn a_full_store_hands_out_one_placeholder_that_every_layer_can_use() {
         let third = info_span!(parent: &second, "third", a = 1);
         let fourth = info_span!("fourth", b = 2);
         assert_eq!(third.id(), fourth.id());
-        assert_eq!(spans.push_context(&id(&third), bytes("x")), 0);
+        assert_eq!(spans.push_context(&id(&third), 0, bytes("x")), 0);
         third.in_scope(|| tracing::info!("inside"));
         drop((third, fourth, second));
         let room = info_span!("room");

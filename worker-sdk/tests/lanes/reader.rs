@@ -7,7 +7,7 @@ use fleetlog_protocol::callsite::Callsite;
 use fleetlog_protocol::frame::{self, Kind};
 use fleetlog_protocol::lane::Reader;
 use fleetlog_protocol::message::{Drops, Gap, Name};
-use fleetlog_protocol::record::{FieldName, Record, Value};
+use fleetlog_protocol::record::{FieldName, Record, Span, Value};
 use fleetlog_protocol::segment::{self, Description, FileName, ForeignSegment, MappedLane};
 
 /// What a lane holds, in order.
@@ -28,6 +28,8 @@ pub(crate) struct Line {
     pub(crate) is_cut: bool,
     pub(crate) len: usize,
     pub(crate) fields: BTreeMap<String, String>,
+    /// As `name{a=1 b=2}`, the outermost first.
+    pub(crate) spans: Vec<String>,
 }
 
 impl Line {
@@ -153,6 +155,7 @@ impl Seen {
             is_cut: record.original_len.is_some(),
             len: body.len(),
             fields: fields.collect(),
+            spans: record.spans().map(|span| shown(&span)).collect(),
         }
     }
 
@@ -204,6 +207,14 @@ fn decode_callsites(mut table: &[u8]) -> Vec<Callsite> {
         table = rest;
     }
     callsites
+}
+
+fn shown(span: &Span<'_>) -> String {
+    let fields = span.fields.map(|field| match field.name {
+        FieldName::Inline(name) => format!("{name}={}", text(&field.value)),
+        FieldName::Index(at) => panic!("a span's field without a name: {at}"),
+    });
+    format!("{}{{{}}}", span.name, fields.collect::<Vec<_>>().join(" "))
 }
 
 fn text(value: &Value<'_>) -> String {

@@ -43,7 +43,7 @@ impl Event<'_> {
         let mut bytes = Vec::new();
         let mut encoder = RecordEncoder::new(&mut bytes, self.level, 1 << 20);
         for (name, values) in self.spans {
-            let mut block = vec![0; 2];
+            let mut block = vec![0; 6];
             let mut fields = FieldEncoder::new(&mut block, 1 << 20);
             put(&mut fields, values);
             let count = fields.count().to_le_bytes();
