@@ -11,6 +11,7 @@
 //! cells    stock spans, for extensions and per-layer filters, made only when some layer wants them
 //! gate     keeps `fork` apart from the lock behind cells      loans    tells extension locks of threads left behind
 //! marker   lets the stock `Layered` treat us as a registry
+//! stack    how the layers learn of a span that closes
 //! ```
 //!
 //! It promises: no lock and no lazily initialised state on any path of a span without a cell; no lock of a thread that
@@ -26,6 +27,7 @@ mod loans;
 mod marker;
 mod slot;
 mod spans;
+mod stack;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -33,15 +35,11 @@ mod tests;
 use std::{
     any::TypeId,
     fmt, ptr,
-    sync::{
-        OnceLock,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use tracing_core::{
     Dispatch, Event, Interest, LevelFilter, Metadata, Subscriber,
-    dispatcher::{self, WeakDispatch},
     span::{self, Current, Id},
 };
 use tracing_subscriber::{filter::FilterId, registry::LookupSpan};
@@ -49,6 +47,7 @@ use tracing_subscriber::{filter::FilterId, registry::LookupSpan};
 use cells::Cells;
 use marker::Marker;
 use slot::{Pinned, Released};
+use stack::Stack;
 use store::{OVERFLOW_ID, STORE, Store};
 
 #[allow(unused_imports, reason = "for the layer")]
@@ -92,17 +91,13 @@ pub fn registry() -> Registry {
 ///   child may inherit locked. So does `fmt` with a writer behind a `Mutex`, or to `io::stdout`.
 /// - The Rust standard library itself takes a process-wide lock when a thread starts or ends: a
 ///   forked child that uses `std::thread` can hang there, whatever it logs with.
-/// - A subscriber that wraps this one by hand must forward `on_register_dispatch`, or be the thread's default: layers learn of
-///   closed spans through the whole stack.
 pub struct Registry {
     store: &'static Store,
     /// Tells this registry's spans from those of others in the same store.
     number: u32,
     cells: Cells,
     marker: Marker,
-    /// The whole stack. A child never waits for this lock: it is set once, when the stack is complete, and only looked at
-    /// after that, which is an atomic load.
-    dispatch: OnceLock<WeakDispatch>,
+    stack: Stack,
 }
 
 impl Registry {
@@ -113,7 +108,7 @@ impl Registry {
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
             cells: Cells::new(),
             marker: Marker::new(),
-            dispatch: OnceLock::new(),
+            stack: Stack::new(),
         }
     }
 
@@ -127,43 +122,49 @@ impl Registry {
     }
 
     /// Closes a span whose last reference is gone, and then every ancestor that it alone kept open: in a loop, as a chain of
-    /// parents may be longer than the stack is deep.
-    fn close(&self, last: Pinned) {
-        let stack = self.whole_stack();
+    /// parents may be longer than the stack is deep. Returns whether the caller has to tell the layers of the first one.
+    fn close(&self, last: Pinned) -> bool {
+        let Some(stack) = self.stack.find(self) else {
+            let before = self.stack.put_aside(last.id());
+            if let Some(next) = before.and_then(|id| self.pin(id)).and_then(|span| self.end(span)) {
+                self.close(next);
+            }
+            return true;
+        };
         let mut next = Some(last);
         while let Some(span) = next.take() {
-            if let Some(stack) = &stack {
-                // Comes back here as a nested `try_close`, which says yes, so that each layer's `on_close` runs while the
-                // span can still be looked up.
-                stack.try_close(Id::from_u64(span.id()));
-            }
-            let parent = span.parent();
-            if let Some(cell) = span.seal_cell() {
-                self.cells.close(cell);
-            }
-            span.close();
-            next = parent
-                .and_then(|id| self.pin(id))
-                .filter(|parent| parent.release() == Released::Last);
+            // Comes back here as a nested `try_close`, which says yes, so that each layer's `on_close` runs while the span can
+            // still be looked up.
+            stack.try_close(Id::from_u64(span.id()));
+            next = self.end(span);
         }
+        false
     }
 
-    /// The dispatcher of the stack of layers on this registry.
-    fn whole_stack(&self) -> Option<Dispatch> {
-        // The usual global default costs no reference count; it is asked first, and recognised by the registry at its root.
-        let default = dispatcher::get_default(Dispatch::clone);
-        if default.downcast_ref::<Self>().is_some_and(|root| ptr::eq(root, self)) {
-            return Some(default);
+    /// Ends a span that every layer was told of, and returns its parent if this was the last that kept it open.
+    fn end(&self, span: Pinned) -> Option<Pinned> {
+        let parent = span.parent();
+        if let Some(cell) = span.seal_cell() {
+            self.cells.close(cell);
         }
-        self.dispatch.get()?.upgrade()
+        span.close();
+        let parent = parent.and_then(|id| self.pin(id))?;
+        (parent.release() == Released::Last).then_some(parent)
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        let mut next = self.stack.put_aside(0).and_then(|id| self.pin(id));
+        while let Some(span) = next.take() {
+            next = self.end(span);
+        }
     }
 }
 
 impl Subscriber for Registry {
     fn on_register_dispatch(&self, dispatch: &Dispatch) {
-        if self.dispatch.get().is_none() {
-            let _ = self.dispatch.set(dispatch.downgrade());
-        }
+        self.stack.tell(dispatch);
     }
 
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
@@ -215,6 +216,7 @@ impl Subscriber for Registry {
     fn event(&self, _: &Event<'_>) {}
 
     fn enter(&self, id: &Id) {
+        self.stack.note(self);
         current::enter(self.number, id.into_u64());
     }
 
@@ -235,8 +237,8 @@ impl Subscriber for Registry {
         Current::new(Id::from_u64(span.id()), span.metadata())
     }
 
-    /// Gives a reference back. Returns true only inside the nested call that tells the layers; the span is gone when the
-    /// outer call, which returns false, is done.
+    /// Gives a reference back. Returns true inside the nested call that tells the layers, and where no dispatcher is known that
+    /// leads to all of them; otherwise the span is gone when the outer call, which returns false, is done.
     fn try_close(&self, id: Id) -> bool {
         if id.into_u64() == OVERFLOW_ID {
             return false;
@@ -245,10 +247,7 @@ impl Subscriber for Registry {
         match span.release() {
             Released::Held => false,
             Released::Telling => true,
-            Released::Last => {
-                self.close(span);
-                false
-            }
+            Released::Last => self.close(span),
         }
     }
 

@@ -224,7 +224,7 @@ fn threads_that_open_and_close_spans_use_slots_again() {
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
-                dispatcher::with_default(&dispatch, || {
+                tracing::dispatcher::with_default(&dispatch, || {
                     for _ in 0..5_000 {
                         let outer = info_span!("outer").entered();
                         let inner = info_span!("inner");

@@ -1,13 +1,68 @@
 //! The spans of an event, as several layers see them.
 
+use std::sync::{Arc, Mutex};
+
 use tracing::Dispatch;
 use tracing::field::Empty;
+use tracing::span::Id;
 use tracing::{info, info_span};
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::filter_fn;
-use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::layer::{Context, SubscriberExt as _};
+use tracing_subscriber::registry::LookupSpan;
 
 use crate::{layer, lines};
+
+/// Tells of each span that closes, and of its parent while that is still there.
+struct Closes(Arc<Mutex<Vec<String>>>);
+
+impl<S> tracing_subscriber::Layer<S> for Closes
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn on_close(&self, id: Id, context: Context<'_, S>) {
+        let span = context.span(&id).expect("a span that closes can be looked up");
+        let parent = span.parent().map_or("none", |parent| parent.name());
+        self.0.lock().expect("a list").push(format!("{} in {parent}", span.name()));
+    }
+}
+
+/// Closes a span where there is no default dispatcher.
+fn close_elsewhere(span: tracing::Span) {
+    std::thread::spawn(move || drop(span.entered())).join().expect("a thread");
+}
+
+#[test]
+fn a_span_that_outlives_its_scope_is_closed_by_a_thread_without_a_default() {
+    let closed = Arc::new(Mutex::new(Vec::new()));
+    let subscriber = fleetlog_worker::registry().with(Closes(Arc::clone(&closed)));
+    let inner = tracing::subscriber::with_default(subscriber, || {
+        let outer = info_span!("outer");
+        info_span!(parent: &outer, "inner")
+    });
+    close_elsewhere(inner);
+    assert_eq!(*closed.lock().expect("a list"), ["inner in outer", "outer in none"]);
+}
+
+#[test]
+fn a_span_of_a_subscriber_that_does_not_know_its_dispatcher_is_closed_all_the_same() {
+    let closed = Arc::new(Mutex::new(Vec::new()));
+    // An `Arc` tells what it holds nothing of the dispatcher.
+    let subscriber = Arc::new(fleetlog_worker::registry().with(Closes(Arc::clone(&closed))));
+    for round in 1..=3 {
+        // Each round has a dispatcher of its own, and all have one registry.
+        let span =
+            tracing::subscriber::with_default(Arc::clone(&subscriber), || info_span!("span"));
+        close_elsewhere(span);
+        assert_eq!(closed.lock().expect("a list").len(), round);
+    }
+    let inner = tracing::subscriber::with_default(Arc::clone(&subscriber), || {
+        let outer = info_span!("outer");
+        outer.in_scope(|| info_span!("inner"))
+    });
+    close_elsewhere(inner);
+    assert_eq!(closed.lock().expect("a list")[3..], ["inner in outer", "outer in none"]);
+}
 
 /// Both registries, by their names.
 const REGISTRIES: [&str; 2] = ["ours", "stock"];
