@@ -30,7 +30,7 @@ use crate::wake::{Wake, WakeHandle};
 use crate::web::Page;
 
 /// Why a listener could not start, or ended without a receipt.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ListenError {
     /// The run directory can't be owned.
@@ -67,6 +67,8 @@ pub enum ListenError {
     #[error("the listener ended unexpectedly: {0}")]
     Unexpected(String),
 }
+
+fleetlog_protocol::debug_as_display!(ListenError);
 
 impl ListenError {
     /// Whether another listener owns the run directory.

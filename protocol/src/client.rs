@@ -24,7 +24,7 @@ use crate::run_dir::{self, RunDirError};
 use crate::socket_queue::{after, wait_until};
 
 /// Why a request has no answer.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
     /// Nobody listens.
@@ -61,7 +61,7 @@ pub enum ClientError {
 }
 
 /// Permissions keep this process from the listener's socket: nobody can tell it whether one lives.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 pub struct NotPermitted {
     /// What does not let it pass: the socket, the run directory, or a folder above.
     pub path: PathBuf,
@@ -74,6 +74,8 @@ pub struct NotPermitted {
     /// It is the listener that gave these permissions, at its start.
     is_listeners: bool,
 }
+
+crate::debug_as_display!(ClientError, NotPermitted);
 
 impl NotPermitted {
     /// Looks for what keeps this process from a socket. What can be looked at last is what lets

@@ -4,7 +4,7 @@
 //! error that says what was being read.
 
 /// Bytes that are not what the protocol says they should be. The sender is at fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
     /// The bytes end inside of a value.
@@ -49,6 +49,8 @@ pub enum DecodeError {
         expected: u16,
     },
 }
+
+crate::debug_as_display!(DecodeError);
 
 /// A position in bytes that are being decoded.
 #[derive(Clone, Copy, Debug)]

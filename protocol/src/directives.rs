@@ -216,7 +216,7 @@ fn parse(directive: &str) -> Result<Parsed<'_>, DirectiveProblem> {
 }
 
 /// A directive has a mistake. Whoever wrote it is at fault.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the filter directive {directive:?} {problem}")]
 pub struct DirectiveError {
     /// The directive, without those around it.
@@ -225,8 +225,10 @@ pub struct DirectiveError {
     pub problem: DirectiveProblem,
 }
 
+crate::debug_as_display!(DirectiveError);
+
 /// The mistake in a directive.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DirectiveProblem {
     /// There is nothing to read.
@@ -263,6 +265,8 @@ pub enum DirectiveProblem {
     )]
     Fields,
 }
+
+crate::debug_as_display!(DirectiveProblem);
 
 #[cfg(test)]
 mod tests {

@@ -69,9 +69,11 @@ impl fmt::Display for Level {
 }
 
 /// The text named no level.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a level: expected error, warn, info, debug or trace")]
 pub struct UnknownLevel(pub String);
+
+crate::debug_as_display!(UnknownLevel);
 
 impl FromStr for Level {
     type Err = UnknownLevel;

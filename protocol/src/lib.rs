@@ -18,6 +18,7 @@
 mod bounded_lock;
 pub mod callsite;
 pub mod client;
+mod debug;
 mod decode;
 mod descriptor;
 pub mod diagnostics;

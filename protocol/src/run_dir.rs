@@ -45,7 +45,7 @@ fn non_empty_variable(name: &str) -> Option<PathBuf> {
 }
 
 /// A run directory that must not be trusted or used, and why.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum RunDirError {
     /// It can't be looked at.
@@ -90,6 +90,8 @@ pub enum RunDirError {
     )]
     PathTooLong(PathBuf),
 }
+
+crate::debug_as_display!(RunDirError);
 
 /// The path of the socket of a run directory.
 ///

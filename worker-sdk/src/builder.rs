@@ -62,7 +62,7 @@ impl Transport {
 }
 
 /// A layer can't be built as it was described.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
     /// The run directory can't be used.
@@ -103,6 +103,8 @@ pub enum BuildError {
         String,
     ),
 }
+
+fleetlog_protocol::debug_as_display!(BuildError);
 
 /// Describes a [`Layer`].
 #[derive(Clone, Debug)]

@@ -6,6 +6,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use crate::builder::BuildError;
 use crate::layer::Layer;
 use crate::live_level::LiveFilter;
+use crate::say;
 
 /// The environment variable with the filter directives of [`init`].
 pub const LEVEL_VARIABLE: &str = "FLEETLOG_LEVEL";
@@ -17,7 +18,7 @@ const COMMON_VARIABLE: &str = "RUST_LOG";
 const DEFAULT_FILTER: &str = "info";
 
 /// The program can't be set up.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum InitError {
     /// The layer can't be built.
@@ -40,11 +41,15 @@ pub enum InitError {
     AlreadySet(#[from] SetGlobalDefaultError),
 }
 
+fleetlog_protocol::debug_as_display!(InitError);
+
 /// Sends everything that this program logs to the fleet's listener.
 ///
 /// Sets a global subscriber: our registry, which survives forks, a filter, and the layer. The
 /// run directory comes from `$FLEETLOG_RUN_DIR`, the worker's name from `$FLEETLOG_NAME`, the
-/// filter from `$FLEETLOG_LEVEL`, else from `$RUST_LOG`, else it is `info`, the transport from
+/// filter from `$FLEETLOG_LEVEL`, else from `$RUST_LOG`, else it is `info`. A mistake in the former is an
+/// error. Of `$RUST_LOG`, which is everybody's, what is no directive is left out, as the usual filter
+/// does; standard error tells which. The transport comes from
 /// `$FLEETLOG_TRANSPORT`, else it is [`Transport::Auto`](crate::Transport::Auto). Records of the
 /// `log` crate come along. `fleetlog level` can change the filter while the program runs, unless
 /// `$FLEETLOG_LIVE_LEVEL` is `off`; see [`LiveFilter`]. There is nothing to hold and nothing to flush.
@@ -87,7 +92,23 @@ fn filter() -> Result<Filter, InitError> {
         value.map(|value| (variable, value))
     });
     let (variable, value) = found.unwrap_or((LEVEL_VARIABLE, DEFAULT_FILTER.to_owned()));
-    parse(&value).map_err(|why| InitError::Filter { variable, value, why })
+    match parse(&value) {
+        Err(_) if variable == COMMON_VARIABLE => parse_what_can_be(variable, &value),
+        parsed => parsed.map_err(|why| InitError::Filter { variable, value, why }),
+    }
+}
+
+/// Leaves out of a variable what is no directive, and tells of it.
+fn parse_what_can_be(variable: &'static str, value: &str) -> Result<Filter, InitError> {
+    let (known, unknown): (Vec<&str>, Vec<&str>) =
+        value.split(',').partition(|directive| parse(directive).is_ok());
+    let known = known.join(",");
+    let directives = if known.trim().is_empty() { DEFAULT_FILTER } else { known.as_str() };
+    say::no_filter(&format!(
+        "`{}` in ${variable}; what is logged is `{directives}`",
+        unknown.join(",")
+    ));
+    parse(directives).map_err(|why| InitError::Filter { variable, value: value.to_owned(), why })
 }
 
 #[cfg(feature = "env-filter")]

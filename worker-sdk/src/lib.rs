@@ -69,12 +69,14 @@ pub fn set_name(name: &str) {
 }
 
 /// Some records are not in the files yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0} records were not in the files in time; they are kept and sent on")]
 pub struct SyncError(
     /// How many.
     pub u64,
 );
+
+fleetlog_protocol::debug_as_display!(SyncError);
 
 /// Waits until everything that this process logged before the call is in the files.
 ///

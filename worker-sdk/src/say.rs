@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 static REFUSAL: AtomicBool = AtomicBool::new(false);
 static FALLBACK: AtomicBool = AtomicBool::new(false);
 static NO_LEVEL: AtomicBool = AtomicBool::new(false);
+static NO_FILTER: AtomicBool = AtomicBool::new(false);
 
 /// The listener does not want this worker.
 pub(crate) fn refusal(why: &str) {
@@ -27,6 +28,11 @@ pub(crate) fn fallback(why: &str) {
 /// What somebody wants this process to log can't be found out.
 pub(crate) fn no_level(why: &str) {
     once(&NO_LEVEL, "changes of the level are not heeded", why);
+}
+
+/// A part of the common filter variable is left out.
+pub(crate) fn no_filter(why: &str) {
+    once(&NO_FILTER, "this is no filter and is left out", why);
 }
 
 fn once(said: &AtomicBool, what: &str, why: &str) {

@@ -17,7 +17,7 @@ use super::{
 use crate::options::{Address, AddressError, Compression, Redaction, RedactionError, SinkTarget};
 
 /// A configuration file that can't be used.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// It can't be read.
@@ -37,6 +37,8 @@ pub enum ConfigError {
         mistakes: Vec<Mistake>,
     },
 }
+
+fleetlog_protocol::debug_as_display!(ConfigError);
 
 /// One mistake and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]

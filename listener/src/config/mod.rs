@@ -109,7 +109,7 @@ pub struct FileRules {
 }
 
 /// Settings that can't hold together.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SettingsError {
     /// Two sinks would write the same file.
@@ -141,6 +141,8 @@ pub enum SettingsError {
         source: KeepingError,
     },
 }
+
+fleetlog_protocol::debug_as_display!(SettingsError);
 
 /// A list that says something, or the one below it.
 fn either<T>(list: Vec<T>, lower: Vec<T>) -> Vec<T> {

@@ -29,9 +29,11 @@ impl From<Timezone> for TimeZoneChoice {
 }
 
 /// Why a value was refused, and what was expected.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Refused(String);
+
+fleetlog_protocol::debug_as_display!(Refused);
 
 /// Reads a duration: whole numbers with units, `500ms`, `30s`, `5m`, `1h30m`, `7d`.
 ///

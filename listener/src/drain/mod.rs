@@ -66,7 +66,7 @@ const ORPHAN_CHECK_FIRST: Duration = Duration::from_millis(1);
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Why a drain can't go on.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum DrainError {
     /// Nobody reads an output any more.
@@ -79,6 +79,8 @@ pub enum DrainError {
     #[error("the listener can't watch its connections: {0}")]
     System(#[from] io::Error),
 }
+
+fleetlog_protocol::debug_as_display!(DrainError);
 
 /// Counts over the listener's life.
 #[derive(Debug)]

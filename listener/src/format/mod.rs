@@ -227,7 +227,7 @@ impl FromStr for Format {
 }
 
 /// The text describes no format. Whoever wrote the flag or the configuration is at fault.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FormatError {
     /// It is neither a known word nor a template.
@@ -246,6 +246,8 @@ pub enum FormatError {
     #[error(transparent)]
     Template(#[from] TemplateError),
 }
+
+fleetlog_protocol::debug_as_display!(FormatError);
 
 /// The time zone of a line's timestamp.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -267,9 +269,11 @@ impl fmt::Display for TimeZoneChoice {
 }
 
 /// The text names no time zone.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no time zone: expected `utc` or `local`")]
 pub struct UnknownTimeZone(pub String);
+
+fleetlog_protocol::debug_as_display!(UnknownTimeZone);
 
 impl FromStr for TimeZoneChoice {
     type Err = UnknownTimeZone;

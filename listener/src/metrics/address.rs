@@ -27,12 +27,14 @@ pub enum Address {
 }
 
 /// The text names no address.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is no address: expected a port such as 9102 (on this host only), an IP address with a \
      port such as 127.0.0.1:9102 or [::1]:9102, or unix:/path/of/a/socket"
 )]
 pub struct AddressError(String);
+
+fleetlog_protocol::debug_as_display!(AddressError);
 
 impl Address {
     /// Whether nobody on another host can reach it.

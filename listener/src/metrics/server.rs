@@ -41,7 +41,7 @@ const GLANCE_MS: u8 = 20;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The server can't start.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[error(
     "metrics can't be served on {address}: {source}; give another address with --metrics, or leave \
      it out"
@@ -50,6 +50,8 @@ pub struct StartError {
     address: Address,
     source: io::Error,
 }
+
+fleetlog_protocol::debug_as_display!(StartError);
 
 /// The thread that serves. It ends when this is dropped.
 #[derive(Debug)]

@@ -44,7 +44,7 @@ pub struct Keeping {
 }
 
 /// Bounds that contradict each other.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a file may have {max_size} bytes, but all files together only {max_total_size}: \
      give a smaller maximal size or a larger total"
@@ -53,6 +53,8 @@ pub struct KeepingError {
     max_size: u64,
     max_total_size: u64,
 }
+
+fleetlog_protocol::debug_as_display!(KeepingError);
 
 impl Keeping {
     /// The size at which a file is rotated where nothing is said about rotation: large enough to

@@ -32,7 +32,7 @@ use sockets::{Place, adopt_datagrams, adopt_stream, bind_datagrams, bind_stream,
 const LOCK: &str = "lock";
 
 /// Why a run directory can't be owned.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum OwnershipError {
     /// It must not be trusted, or its path is too long.
@@ -88,6 +88,8 @@ pub enum OwnershipError {
         source: io::Error,
     },
 }
+
+fleetlog_protocol::debug_as_display!(OwnershipError);
 
 fn owner_text(run_dir: &Path, pid: Option<u32>) -> String {
     let run_dir = run_dir.display();

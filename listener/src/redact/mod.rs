@@ -38,12 +38,14 @@ pub struct Redaction {
 }
 
 /// The text is no list of keys.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is no key to redact: expected names such as password,token,api_key, of letters, digits, \
      `_`, `-` and `.`"
 )]
 pub struct RedactionError(String);
+
+fleetlog_protocol::debug_as_display!(RedactionError);
 
 impl Redaction {
     /// Whether there is nothing to hide.

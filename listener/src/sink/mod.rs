@@ -58,7 +58,7 @@ pub(crate) const SINKS_MAX: usize = 64;
 const OPEN_FILES_MAX: usize = 256;
 
 /// An output that failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[error("{target}: {source}")]
 pub struct SinkError {
     /// The file, or standard output.
@@ -66,6 +66,8 @@ pub struct SinkError {
     /// What the system said.
     pub source: io::Error,
 }
+
+fleetlog_protocol::debug_as_display!(SinkError);
 
 impl SinkError {
     /// Whether nobody will ever read the output again.

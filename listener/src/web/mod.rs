@@ -50,7 +50,7 @@ const PAGES_MAX: usize = 16;
 const LETTING_GO: Duration = Duration::from_secs(1);
 
 /// Why there is no page.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum WebError {
     /// The port is taken, or not ours to take.
@@ -73,6 +73,8 @@ pub enum WebError {
     #[error("the page can't be served: {0}")]
     System(#[from] io::Error),
 }
+
+fleetlog_protocol::debug_as_display!(WebError);
 
 fn way_out(source: &io::Error) -> &'static str {
     match source.kind() {

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use super::{Place, Word as _};
 
 /// The head of a lane can't be true: it went back, or tells of more than the lane holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a lane's head of {head} can't follow {seen} with {released} released")]
 pub struct Corrupt {
     /// What stands there.
@@ -15,6 +15,8 @@ pub struct Corrupt {
     /// The bytes that were released.
     pub released: u64,
 }
+
+crate::debug_as_display!(Corrupt);
 
 /// The reading end of a lane. There is one at a time.
 ///

@@ -141,7 +141,7 @@ enum Refusal {
 }
 
 /// A record was not taken.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub enum NotTaken {
     /// It was dropped, counted, and will be reported in band.
     #[error("dropped: {}", .0.as_str())]
@@ -151,6 +151,8 @@ pub enum NotTaken {
     #[error("no room for more of a lane: {0}")]
     NoSpace(#[from] io::Error),
 }
+
+crate::debug_as_display!(NotTaken);
 
 impl Lanes {
     /// Makes this process's segment. The first record tells a listener that lives of it; one that

@@ -49,12 +49,14 @@ impl Change {
 }
 
 /// There are as many changes already as there may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{LEVEL_CHANGES_MAX} changes of level are in force already, which is as many as there may be: \
      take some back with `fleetlog level --reset`"
 )]
 pub struct TooManyChanges;
+
+crate::debug_as_display!(TooManyChanges);
 
 /// The changes that are in force, the oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

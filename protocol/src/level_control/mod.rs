@@ -52,7 +52,7 @@ const LOOK_FOR_PAGE: Duration = Duration::from_millis(500);
 pub const VARIABLE: &str = "FLEETLOG_LIVE_LEVEL";
 
 /// The changes can't be read or written.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum LevelControlError {
     /// Somebody may have planted the file.
@@ -87,6 +87,8 @@ pub enum LevelControlError {
         source: io::Error,
     },
 }
+
+crate::debug_as_display!(LevelControlError);
 
 fn system(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> LevelControlError + use<> {
     let path = path.to_owned();

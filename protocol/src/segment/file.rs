@@ -42,9 +42,11 @@ impl fmt::Display for FileName {
 }
 
 /// A name that is not one of a segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a segment's name is <pid>.<start time>.<n>, in digits")]
 pub struct NotASegment;
+
+crate::debug_as_display!(NotASegment);
 
 impl FromStr for FileName {
     type Err = NotASegment;

@@ -49,7 +49,7 @@ const TABLE_STEP: usize = 4 << 10;
 const LOOKS_MAX: u32 = 64;
 
 /// Why a process can't have lanes.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum SegmentError {
     /// The run directory is not to be trusted.
@@ -69,6 +69,8 @@ pub enum SegmentError {
     #[error("{0} is not a segment that this version can read")]
     Foreign(PathBuf),
 }
+
+crate::debug_as_display!(SegmentError);
 
 fn system(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SegmentError + use<> {
     let path = path.to_owned();

@@ -6,7 +6,7 @@ use super::pad::WIDTH_MAX;
 use super::parse::KNOWN;
 
 /// A template has a mistake. Whoever wrote it is at fault.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}, at character {position} of the template {template:?}")]
 pub struct TemplateError {
     /// The template.
@@ -16,6 +16,8 @@ pub struct TemplateError {
     /// The mistake.
     pub problem: TemplateProblem,
 }
+
+fleetlog_protocol::debug_as_display!(TemplateError);
 
 /// The mistake in a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
