@@ -51,7 +51,7 @@ fleetlog_protocol::debug_as_display!(InitError);
 /// error. Of `$RUST_LOG`, which is everybody's, what is no directive is left out, as the usual filter
 /// does; standard error tells which. The transport comes from
 /// `$FLEETLOG_TRANSPORT`, else it is [`Transport::Auto`](crate::Transport::Auto). Records of the
-/// `log` crate come along. `fleetlog level` can change the filter while the program runs, unless
+/// `log` crate come along, with their key-values. `fleetlog level` can change the filter while the program runs, unless
 /// `$FLEETLOG_LIVE_LEVEL` is `off`; see [`LiveFilter`]. There is nothing to hold and nothing to flush.
 ///
 /// ```no_run
@@ -74,10 +74,7 @@ pub(crate) fn init_with(layer: Layer) -> Result<(), InitError> {
     let subscriber = crate::registry().with(filter).with(layer);
     set_global_default(Dispatch::new(subscriber))?;
     #[cfg(feature = "log")]
-    {
-        // A program with a logger of its own keeps it; its records then go where it sends them.
-        let _ = tracing_log::LogTracer::init();
-    }
+    crate::log_record::follow();
     Ok(())
 }
 

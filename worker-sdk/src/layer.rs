@@ -117,11 +117,20 @@ impl Layer {
         let names = if source.is_some() { Names::InlineWithoutSource } else { Names::Indexed };
         let mut visitor = FieldVisitor { fields, names };
         event.record(&mut visitor);
+        let mut cut = 0;
+        if source.is_some() {
+            cut = show_values(&mut |name, value| visitor.fields.value(name, value));
+        }
         let (mut count, mut missing) = (visitor.fields.count(), visitor.fields.missing());
         if missing > 0 {
-            (count, missing) =
-                encoder.fields_fairly(|fair| event.record(&mut FairVisitor { fair, names }));
+            (count, missing) = encoder.fields_fairly(|fair| {
+                event.record(&mut FairVisitor { fair, names });
+                if source.is_some() {
+                    show_values(&mut |name, value| fair.field(|field| field.value(name, value)));
+                }
+            });
         }
+        missing += cut;
         let caller = Caller::now(thread);
         encoder.finish(caller.thread_number(), count, missing);
 
@@ -277,6 +286,18 @@ fn source_of<'e>(event: &'e Event<'_>) -> Option<Metadata<'e>> {
 #[cfg(not(feature = "log"))]
 fn source_of<'e>(_: &'e Event<'_>) -> Option<Metadata<'e>> {
     None
+}
+
+#[cfg(feature = "log")]
+use crate::log_record::show_values;
+
+#[cfg(not(feature = "log"))]
+use fleetlog_protocol::record;
+
+/// Without the `log` crate there are no key-values.
+#[cfg(not(feature = "log"))]
+fn show_values(_: &mut dyn FnMut(record::FieldName<'_>, &record::Value<'_>)) -> usize {
+    0
 }
 
 /// `log` has one callsite per level; the record itself says where it comes from.

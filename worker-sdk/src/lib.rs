@@ -1,7 +1,7 @@
 //! fleetlog's worker SDK: a `tracing` layer whose records survive the process that made them.
 //!
 //! The modules in the order of a record's way: `registry` keeps the spans, `layer` takes an
-//! event, `visit` encodes its fields, `worker` takes the record, `thread` knows the calling
+//! event, `visit` encodes its fields (`log_record` those of the `log` crate), `worker` takes the record, `thread` knows the calling
 //! thread's lane, and `process` makes lanes, or a socket queue where there can be none. Around it:
 //! `init` and `builder` set a program up, `live_level` lets its filter be changed from outside, `fork`
 //! gives every process its own state, `fleet` forks workers, `panic` makes a panic a record, `say`
@@ -29,6 +29,8 @@ mod fork;
 mod init;
 mod layer;
 mod live_level;
+#[cfg(feature = "log")]
+mod log_record;
 mod notice;
 mod panic;
 mod process;

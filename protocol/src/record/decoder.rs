@@ -224,9 +224,8 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The fields of a block: a count (u16), what is missing (u32), and that many fields. Ends early where
-/// the bytes do.
-pub(super) fn fields_of_block<'a>(block: &'a [u8]) -> impl Iterator<Item = Field<'a>> + use<'a> {
+/// The fields of a [block](super::put_block). Ends early where the bytes do.
+pub fn fields_of_block<'a>(block: &'a [u8]) -> impl Iterator<Item = Field<'a>> + use<'a> {
     let mut cursor = Cursor::new(block);
     let count = cursor.u16("a block's field count").unwrap_or(0);
     let _ = cursor.u32("what is missing in a block");

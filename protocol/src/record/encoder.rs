@@ -1,7 +1,7 @@
 //! The writing half: an event becomes a record.
 
 use super::decoder::spans_of;
-use super::fields::{count_in, merge_fields, missing_in};
+use super::fields::{count_in, merge_fields, missing_in_block};
 use super::{
     BLOCK_HEADER_LEN, FairEncoder, FieldEncoder, HEADER_LEN, HEADER_WORDS, floor_char_boundary,
     put_fairly,
@@ -73,7 +73,7 @@ impl<'b> RecordEncoder<'b> {
             // A reader refuses more fields than that, and would lose the whole record with them.
             return self.span(name, &[&merge_fields(blocks, self.limit)]);
         }
-        self.missing += blocks.iter().map(|block| missing_in(block)).sum::<usize>();
+        self.missing += blocks.iter().map(|block| missing_in_block(block)).sum::<usize>();
         let fields: usize =
             blocks.iter().map(|block| block.len().saturating_sub(BLOCK_HEADER_LEN)).sum();
         let length = 1 + name.len() + 2 + fields;

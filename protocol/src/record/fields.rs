@@ -349,7 +349,7 @@ pub fn merge_fields(blocks: &[&[u8]], limit: usize) -> Vec<u8> {
             fair.field(|field| field.value(FieldName::Inline(name), value));
         }
     });
-    let before: usize = blocks.iter().map(|block| missing_in(block)).sum();
+    let before: usize = blocks.iter().map(|block| missing_in_block(block)).sum();
     close_block(&mut out, count, missing + before);
     out
 }
@@ -359,8 +359,9 @@ pub(super) fn count_in(block: &[u8]) -> usize {
     block.first_chunk().map_or(0, |count| usize::from(u16::from_le_bytes(*count)))
 }
 
-/// The bytes that a limit kept out of a block.
-pub(super) fn missing_in(block: &[u8]) -> usize {
+/// The bytes that a limit kept out of a [block](put_block).
+#[must_use]
+pub fn missing_in_block(block: &[u8]) -> usize {
     let missing = block.get(2..).and_then(|rest| rest.first_chunk());
     missing.map_or(0, |missing| u32::from_le_bytes(*missing) as usize)
 }

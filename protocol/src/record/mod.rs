@@ -28,11 +28,11 @@ mod fair;
 mod fields;
 mod rewrite;
 
-pub use decoder::{ErrorChain, Field, Fields, Record, Span, Value};
+pub use decoder::{ErrorChain, Field, Fields, Record, Span, Value, fields_of_block};
 pub(crate) use encoder::sealed;
 pub use encoder::{RecordEncoder, seal, stamp_of};
 pub use fair::{FairEncoder, put_fairly};
-pub use fields::{FieldEncoder, FieldName, merge_fields, put_block};
+pub use fields::{FieldEncoder, FieldName, merge_fields, missing_in_block, put_block};
 pub use rewrite::{content_of, rewrite};
 
 /// The bytes of a record before its spans.

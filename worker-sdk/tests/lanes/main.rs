@@ -4,6 +4,7 @@
 mod allocator;
 mod fallback;
 mod forks;
+mod init;
 mod life;
 mod pressure;
 mod reader;
@@ -18,10 +19,11 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 #[test]
 fn role() {
     let Ok(role) = std::env::var(stage::ROLE) else { return };
-    let play = [life::ROLES, forks::ROLES, threads::ROLES, pressure::ROLES, fallback::ROLES]
-        .into_iter()
-        .flatten()
-        .find(|(name, _)| *name == role);
+    let play =
+        [life::ROLES, forks::ROLES, threads::ROLES, pressure::ROLES, fallback::ROLES, init::ROLES]
+            .into_iter()
+            .flatten()
+            .find(|(name, _)| *name == role);
     play.unwrap_or_else(|| panic!("no role {role}")).1();
 }
 
