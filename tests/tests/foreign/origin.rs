@@ -47,7 +47,7 @@ fn log_as_four_clients(fixture: &Fixture, format: &str) -> String {
     }
     let receipt = stop(listener, fixture);
     assert_eq!((receipt.written, receipt.offences), (4, 0), "{receipt:?}");
-    fixture.command(["verify"]).succeed()
+    fixture.command(["verify", "--file", &log]).succeed()
 }
 
 #[test]
