@@ -19,7 +19,8 @@ use nix::sys::socket::{MsgFlags, recv, send};
 
 use crate::decode::DecodeError;
 use crate::frame::{self, Kind};
-use crate::message::{Reply, Request};
+use crate::limits::REFUSAL_MAX;
+use crate::message::{Refusal, Reply, Request};
 use crate::run_dir::{self, RunDirError};
 use crate::socket_queue::{after, wait_until};
 
@@ -250,8 +251,8 @@ impl Conversation<'_> {
                         last => return Ok(last),
                     },
                     Kind::Refused => {
-                        let why = String::from_utf8_lossy(frame.body).into_owned();
-                        return Err(ClientError::Refused(why));
+                        let refusal = Refusal::decode(frame.body)?;
+                        return Err(ClientError::Refused(refusal.text(REFUSAL_MAX)));
                     }
                     _ => {}
                 }

@@ -111,5 +111,6 @@ fn every_end_without_an_answer_has_its_own_error() {
     assert!(matches!(ask(&[0xff; 8]), ClientError::Malformed(_)));
     assert!(matches!(ask(&[2, 0, 0, 0, 33, 99]), ClientError::Malformed(_)));
     assert!(matches!(ask(&[3, 0, 0, 0, 33, 5, b'x']), ClientError::Refused(why) if why == "x"));
-    assert!(matches!(ask(&[2, 0, 0, 0, 18, b'y']), ClientError::Refused(why) if why == "y"));
+    assert!(matches!(ask(&[1, 0, 0, 0, 18]), ClientError::Malformed(_)));
+    assert!(matches!(ask(&[3, 0, 0, 0, 18, 1, b'y']), ClientError::Refused(why) if why == "y"));
 }

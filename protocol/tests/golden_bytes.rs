@@ -10,7 +10,7 @@ use fleetlog_protocol::frame::{self, Kind, PREFACE};
 use fleetlog_protocol::limits::PROTOCOL_VERSION;
 use fleetlog_protocol::message::{
     Ack, Attach, Drops, Gap, Goodbye, Hello, LevelChange, Loss, Losses, Name, QueueId, Receipt,
-    Reply, Request, Welcome, WorkerAccount,
+    Refusal, RefusalReason, Reply, Request, Welcome, WorkerAccount,
 };
 use fleetlog_protocol::record::{self, FieldEncoder, FieldName, RecordEncoder};
 use fleetlog_protocol::segment::FileName;
@@ -102,9 +102,11 @@ fn an_ack_has_these_bytes() {
 fn a_refusal_has_these_bytes() {
     assert_frame(
         Kind::Refused,
-        |out| out.extend_from_slice("why é".as_bytes()),
-        &[&[7, 0, 0, 0, 18], b"why \xc3\xa9"],
+        |out| Refusal::new(RefusalReason::NoSeat, "why é").encode(out),
+        &[&[8, 0, 0, 0, 18], &[1], b"why \xc3\xa9"],
     );
+    let bytes = RefusalReason::ALL.map(|reason| reason as u8);
+    assert_eq!(bytes, [1, 2, 3, 4, 5], "no seat, no room, version, not allowed, unfit");
 }
 
 #[test]

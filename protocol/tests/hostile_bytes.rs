@@ -12,8 +12,8 @@ use std::hint::black_box;
 use fleetlog_protocol::callsite::{Callsite, Definition};
 use fleetlog_protocol::frame::{self, Kind};
 use fleetlog_protocol::message::{
-    Ack, Attach, Drops, Gap, Goodbye, Hello, Name, QueueId, Receipt, Reply, Request, Welcome,
-    WorkerAccount,
+    Ack, Attach, Drops, Gap, Goodbye, Hello, Name, QueueId, Receipt, Refusal, Reply, Request,
+    Welcome, WorkerAccount,
 };
 use fleetlog_protocol::record::{HEADER_LEN, Record, RecordEncoder};
 use fleetlog_protocol::segment::FileName;
@@ -83,6 +83,9 @@ fn decode_everything(bytes: &[u8]) {
     black_box(Goodbye::decode(bytes).is_ok());
     black_box(Request::decode(bytes).is_ok());
     black_box(Reply::decode(bytes).is_ok());
+    if let Ok(refusal) = Refusal::decode(bytes) {
+        black_box(refusal.text(usize::MAX));
+    }
     if let Ok(gap) = Gap::decode(bytes) {
         // A listener computes with these numbers.
         assert_eq!(gap.seq - gap.first_seq + 1, gap.drops.total());

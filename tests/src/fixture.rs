@@ -86,7 +86,7 @@ impl Fixture {
             fixture: self,
             arguments: ["--file", &file, "--format", "json"].map(str::to_owned).to_vec(),
             fault: None,
-            umask: None,
+            shell: None,
             user: None,
         }
     }
@@ -173,7 +173,7 @@ pub struct ListenerBuilder<'f> {
     fixture: &'f Fixture,
     arguments: Vec<String>,
     fault: Option<String>,
-    umask: Option<&'static str>,
+    shell: Option<String>,
     user: Option<u32>,
 }
 
@@ -201,8 +201,15 @@ impl ListenerBuilder<'_> {
 
     /// Runs the listener under an umask, such as `077`.
     #[must_use]
-    pub const fn under_umask(mut self, umask: &'static str) -> Self {
-        self.umask = Some(umask);
+    pub fn under_umask(mut self, umask: &str) -> Self {
+        self.shell = Some(format!("umask {umask}"));
+        self
+    }
+
+    /// Runs the listener under a limit, in the words of the shell's `ulimit`, such as `-v 1000000`.
+    #[must_use]
+    pub fn under_limit(mut self, limit: &str) -> Self {
+        self.shell = Some(format!("ulimit {limit}"));
         self
     }
 
@@ -217,11 +224,11 @@ impl ListenerBuilder<'_> {
     /// Starts the process without waiting for it.
     #[must_use]
     pub fn launch(self) -> ListenerUnderTest {
-        let mut command = match self.umask {
+        let mut command = match &self.shell {
             None => Command::new(self.fixture.binaries.fleetlog),
-            Some(umask) => {
+            Some(before) => {
                 let mut shell = Command::new("sh");
-                shell.args(["-c", &format!("umask {umask}; exec \"$0\" \"$@\"")]);
+                shell.args(["-c", &format!("{before} && exec \"$0\" \"$@\"")]);
                 shell.arg(self.fixture.binaries.fleetlog);
                 shell
             }

@@ -10,7 +10,9 @@ use fleetlog_protocol::Level;
 use fleetlog_protocol::callsite::Definition;
 use fleetlog_protocol::frame::{self, Kind, PREFACE};
 use fleetlog_protocol::limits::RECORD_MAX;
-use fleetlog_protocol::message::{Ack, Gap, Goodbye, Hello, Name, QueueId, Request, Welcome};
+use fleetlog_protocol::message::{
+    Ack, Gap, Goodbye, Hello, Name, QueueId, Refusal, Request, Welcome,
+};
 use fleetlog_protocol::record::{FieldName, RecordEncoder, seal};
 
 use crate::wait::{self, GENEROUS};
@@ -97,7 +99,8 @@ impl Raw {
                     }
                     Kind::Ack => Said::Ack(Ack::decode(frame.body).expect("an ack").seq),
                     Kind::Refused => {
-                        Said::Refused(String::from_utf8_lossy(frame.body).into_owned())
+                        let refusal = Refusal::decode(frame.body).expect("a refusal");
+                        Said::Refused(refusal.text(usize::MAX))
                     }
                     kind => Said::Other(kind),
                 };

@@ -35,6 +35,8 @@ pub(crate) enum Road {
     Shared(&'static Lanes),
     /// The process's socket queue.
     Socket(&'static SharedQueue),
+    /// The socket queue, until a listener takes the lanes that one has refused.
+    Exile(&'static Lanes, &'static SharedQueue),
 }
 
 impl Process {
@@ -64,7 +66,15 @@ impl Process {
                 Ok(None) => self.shared_road(worker, lanes),
                 Err(error) => self.road_without_room(worker, lanes, &error),
             },
-            Err(why) => Road::Socket(self.socket(worker, &why)),
+            Err(why) => self.road_without_lanes(worker, &why),
+        }
+    }
+
+    fn road_without_lanes(&'static self, worker: &'static Worker, why: &str) -> Road {
+        let socket = self.socket(worker, why);
+        match self.existing_lanes() {
+            Some(lanes) => Road::Exile(lanes, socket),
+            None => Road::Socket(socket),
         }
     }
 
@@ -90,7 +100,7 @@ impl Process {
     pub(crate) fn road_of_nobody(&'static self, worker: &'static Worker) -> Road {
         match self.lanes(worker) {
             Ok(lanes) => self.shared_road(worker, lanes),
-            Err(why) => Road::Socket(self.socket(worker, &why)),
+            Err(why) => self.road_without_lanes(worker, &why),
         }
     }
 
@@ -182,7 +192,12 @@ impl Road {
                     self.send_without_room(worker, &error, record, urgent, callsite);
                 }
             }
-            Self::Socket(queue) => {
+            Self::Exile(lanes, queue) if may_return(lanes, queue) => {
+                worker.process().has_left_lanes.store(false, Ordering::Relaxed);
+                *self = worker.process().road_of_thread(worker);
+                self.send(worker, record, urgent, callsite);
+            }
+            Self::Socket(queue) | Self::Exile(_, queue) => {
                 let _ = queue.record(record, urgent, callsite);
                 let refused = queue.try_with(|queue| queue.refused().map(str::to_owned));
                 if let Some(why) = refused.flatten() {
@@ -214,7 +229,7 @@ impl Road {
         match self {
             Self::Lane(lanes, queue) => queue.count_lost(lanes, reason, count),
             Self::Shared(lanes) => lanes.count_lost_shared(reason, count),
-            Self::Socket(queue) => queue.count_lost(reason, count),
+            Self::Socket(queue) | Self::Exile(_, queue) => queue.count_lost(reason, count),
         }
     }
 
@@ -230,7 +245,7 @@ impl Road {
         if worker.settings.transport == Transport::Auto {
             let process = worker.process();
             process.has_left_lanes.store(true, Ordering::Relaxed);
-            let socket = Self::Socket(process.socket(worker, &why));
+            let socket = Self::Exile(lanes, process.socket(worker, &why));
             std::mem::replace(self, socket).give_back();
         }
     }
@@ -241,4 +256,18 @@ impl Road {
             lanes.release(queue);
         }
     }
+}
+
+/// Whether records that went over the socket, because a listener refused the lanes, may take the
+/// lanes again. Not before everything that was sent is in the files: what a listener's death would
+/// let come again over the socket would stand after what is younger in a lane. Never waits.
+#[cold]
+fn may_return(lanes: &Lanes, queue: &SharedQueue) -> bool {
+    let may_return = queue.try_with(|queue| {
+        lanes.is_welcome_again(queue.connections()) && {
+            queue.pump();
+            queue.is_settled()
+        }
+    });
+    may_return.unwrap_or(false)
 }

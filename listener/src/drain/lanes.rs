@@ -87,7 +87,7 @@ impl Drain {
                     if left.is_power_of_two() {
                         crate::diagnostic::warn!(segment = %file, left, "{offence}");
                     }
-                    if matches!(offence, Offence::TooManyOfUid(_)) {
+                    if offence.is_temporary() {
                         // There is room for it when others have ended.
                         self.expect_scan();
                     }
@@ -117,11 +117,26 @@ impl Drain {
             Ok(index) => index,
             Err(offence) => {
                 crate::diagnostic::warn!(pid, uid = peer.uid, %offence, "a worker's lanes can't be taken in");
-                self.offend(token, &offence);
+                if offence.is_temporary() {
+                    // That the listener has no room is not the worker's fault.
+                    self.intake.refuse(token, &offence);
+                    self.close(token);
+                } else {
+                    self.offend(token, &offence);
+                }
                 self.expect_scan();
                 return;
             }
         };
+        if self.intake.waits(token) {
+            self.worker_seen = true;
+            self.intake.segments.turn_bell_away(index);
+            self.intake.refuse(token, &Offence::TooManyOfUid(peer.uid));
+            self.close(token);
+            self.take_in_lanes(index);
+            self.intake.segments.watch_all(index);
+            return;
+        }
         self.intake.segments.hang_bell(index, token);
         if let Some(connection) = self.intake.get(token) {
             connection.role = Role::Bell(index);
@@ -199,6 +214,10 @@ impl Drain {
         for index in self.intake.segments.due_retries() {
             self.take_in_lanes(index);
             self.intake.segments.watch_all(index);
+        }
+        for index in self.intake.segments.without_seat() {
+            self.take_in_lanes(index);
+            self.intake.segments.rung(index);
         }
         let checked = self.intake.segments.look_for_deaths();
         for index in checked.silent {

@@ -413,7 +413,13 @@ impl Drain {
                     }
                     Err(error) => {
                         crate::diagnostic::warn!(pid, uid = peer.uid, %error, "a worker can't be taken in");
-                        self.intake.send(token, Kind::Refused, error.to_string().as_bytes());
+                        let offence = match error.kind() {
+                            io::ErrorKind::PermissionDenied => {
+                                Offence::NotTheirs(error.to_string())
+                            }
+                            _ => Offence::NoRoom(error.to_string()),
+                        };
+                        self.intake.refuse(token, &offence);
                         self.lose_of(Loss::TurnedAway, Some(peer), 1);
                         self.close(token);
                     }

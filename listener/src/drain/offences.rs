@@ -2,7 +2,6 @@
 //! What it had sent and nobody reads any more is a loss as well.
 #![deny(clippy::arithmetic_side_effects, reason = "these numbers come from anybody")]
 
-use fleetlog_protocol::frame::Kind;
 use fleetlog_protocol::message::Loss;
 use fleetlog_protocol::stamp::{self, Stamp};
 
@@ -16,7 +15,7 @@ impl Drain {
     /// Cuts a connection off for what it did. What it sent before stands.
     pub(super) fn offend(&mut self, token: Token, offence: &Offence) {
         self.count_offence(offence, Some(token));
-        self.intake.send(token, Kind::Refused, offence.to_string().as_bytes());
+        self.intake.refuse(token, offence);
         let queue = self.intake.get(token).and_then(|connection| match &connection.role {
             Role::Worker(link) => Some(link.queue),
             Role::Unknown | Role::Command | Role::Bell(_) => None,

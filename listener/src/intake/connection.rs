@@ -13,7 +13,9 @@ use fleetlog_protocol::callsite::Callsite;
 use fleetlog_protocol::frame::{self, HEADER_LEN, Kind, PREFACE};
 use fleetlog_protocol::lane::Corrupt;
 use fleetlog_protocol::limits::{CALLSITES_MAX, HANDSHAKE_MAX, REQUEST_MAX};
-use fleetlog_protocol::message::{Ack, Attach, Goodbye, Hello, Loss, Name, QueueId, Request};
+use fleetlog_protocol::message::{
+    Ack, Attach, Goodbye, Hello, Loss, Name, QueueId, Refusal, RefusalReason, Request,
+};
 use fleetlog_protocol::segment::FileName;
 use fleetlog_protocol::stamp::{self, Stamp};
 use interprocess::os::unix::uds_local_socket::Stream;
@@ -64,6 +66,10 @@ pub(crate) enum Offence {
     Truncated,
     #[error("its segment can't be taken in: {0}")]
     Segment(String),
+    #[error("{0}")]
+    NotTheirs(String),
+    #[error("there is no room for it now: {0}")]
+    NoRoom(String),
     #[error("it holds too much of the listener's memory with callsites or an unfinished message")]
     Hoarding,
     #[error("{0}")]
@@ -75,6 +81,30 @@ pub(crate) enum Offence {
 }
 
 impl Offence {
+    /// The body of the frame that tells the client, in words and in what its program understands.
+    pub(crate) fn refusal(&self) -> Vec<u8> {
+        let mut body = Vec::new();
+        Refusal::new(self.reason(), &self.to_string()).encode(&mut body);
+        body
+    }
+
+    /// Whether the client may be welcome a moment later.
+    pub(crate) const fn is_temporary(&self) -> bool {
+        self.reason().is_temporary()
+    }
+
+    const fn reason(&self) -> RefusalReason {
+        match self {
+            Self::TooManyOfUid(_) | Self::TooMany => RefusalReason::NoSeat,
+            Self::NoRoom(_) => RefusalReason::NoRoom,
+            Self::Malformed(DecodeError::Version { .. }) => RefusalReason::Version,
+            Self::NotAllowed(_) | Self::NotPermitted(_) | Self::NotTheirs(_) => {
+                RefusalReason::NotAllowed
+            }
+            _ => RefusalReason::Unfit,
+        }
+    }
+
     /// The kind, for counters.
     pub(crate) const fn kind(&self) -> &'static str {
         match self {
@@ -83,7 +113,7 @@ impl Offence {
             Self::EndlessHandshake | Self::SilentHandshake => "handshake",
             Self::Torn => "torn",
             Self::UnknownCallsite(_) | Self::CallsiteNumber(_) => "callsite",
-            Self::TooManyOfUid(_) | Self::TooMany => "too_many",
+            Self::TooManyOfUid(_) | Self::TooMany | Self::NoRoom(_) => "too_many",
             Self::Hoarding => "hoarding",
             Self::Incredible(_) => "incredible",
             Self::Unfinished => "unfinished",
@@ -91,7 +121,7 @@ impl Offence {
             Self::Foreign(Fault::Unknown(_)) => "garbage",
             Self::Foreign(Fault::Pickle(_)) => "pickle",
             Self::Foreign(_) => "malformed",
-            Self::NotAllowed(_) | Self::NotPermitted(_) => "not_allowed",
+            Self::NotAllowed(_) | Self::NotPermitted(_) | Self::NotTheirs(_) => "not_allowed",
             Self::Scribble(_) | Self::Truncated | Self::Segment(_) | Self::Orphaned => "segment",
         }
     }
@@ -102,9 +132,12 @@ impl Offence {
     pub(crate) const fn loss(&self) -> Loss {
         match self {
             Self::Torn | Self::SilentHandshake | Self::Unfinished => Loss::Torn,
-            Self::TooManyOfUid(_) | Self::TooMany | Self::NotAllowed(_) | Self::NotPermitted(_) => {
-                Loss::TurnedAway
-            }
+            Self::TooManyOfUid(_)
+            | Self::TooMany
+            | Self::NoRoom(_)
+            | Self::NotTheirs(_)
+            | Self::NotAllowed(_)
+            | Self::NotPermitted(_) => Loss::TurnedAway,
             Self::Incredible(_) => Loss::Incredible,
             Self::Undelivered => Loss::Refused,
             Self::Scribble(_) | Self::Truncated | Self::Segment(_) => Loss::PutAside,
@@ -218,6 +251,8 @@ pub(crate) enum Introduction {
 pub(crate) struct Connection {
     stream: Stream,
     pub(super) seat: Option<Seat>,
+    /// It waits for a seat, and is not read meanwhile.
+    pub(super) waits: bool,
     /// It was not there at this time.
     after: Stamp,
     pub(crate) peer: Peer,
@@ -246,6 +281,7 @@ impl Connection {
             peer: Peer::of(&stream),
             stream,
             seat: None,
+            waits: false,
             after,
             role: Role::Unknown,
             since: Instant::now(),
@@ -277,6 +313,17 @@ impl Connection {
         }
         self.forget_words();
         self.feed.read_at = stamp::now();
+    }
+
+    /// Whether the peer's first frame is of a kind, as far as it has come. Takes nothing out of the
+    /// kernel.
+    pub(super) fn begins_with(&self, kind: Kind) -> bool {
+        let mut front = [0; PREFACE.len() + HEADER_LEN];
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK;
+        let seen = recv(self.stream.as_fd().as_raw_fd(), &mut front, flags);
+        seen == Ok(front.len())
+            && front[..PREFACE.len()] == PREFACE
+            && front.last() == Some(&(kind as u8))
     }
 
     /// Forgets what says nothing: a command has said all that counts with its request, and of a
@@ -397,6 +444,11 @@ impl Connection {
     pub(crate) fn send(&mut self, kind: Kind, body: &[u8]) -> bool {
         frame::put(kind, body, &mut self.outbox);
         self.flush()
+    }
+
+    /// Tells the peer why it is turned away, as far as it takes that now.
+    pub(crate) fn refuse(&mut self, offence: &Offence) {
+        self.send(Kind::Refused, &offence.refusal());
     }
 
     /// Acknowledges everything up to `seq`. A peer that does not read gets only the last

@@ -1,4 +1,7 @@
 //! The door: who is let in, who waits for a seat, who is refused, and the end, when it is shut.
+//!
+//! A worker's bell needs no seat to be heard: its greeting is read while it waits, its lanes are
+//! taken in, and it is told that they are read without it.
 
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _};
@@ -13,7 +16,7 @@ use fleetlog_protocol::stamp;
 
 use super::peer::{self, Peer};
 use super::seats::{NoSeat, Seat};
-use super::{Connection, HANDSHAKE_TIMEOUT, Intake, Offence, TOKEN_SOCKET};
+use super::{Connection, HANDSHAKE_TIMEOUT, Intake, Offence, TOKEN_SOCKET, Token, set_interest};
 
 /// A second after a failed accept (out of descriptors), connections may have gone.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
@@ -23,10 +26,13 @@ const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 /// ending.
 const ACCEPTS_MAX: usize = 4096;
 
-/// How long connections are held back for which there is no seat, and how often they are looked at
-/// meanwhile. Those of other users wait behind them.
+/// How long connections are held back for which there is neither a seat nor a place to wait for one,
+/// and how often they are looked at meanwhile. Those of other users wait behind them.
 const CROWDED_MAX: Duration = Duration::from_millis(250);
 pub(super) const HOLDING: Duration = Duration::from_millis(1);
+
+/// How often somebody is looked for who gives up a seat, while clients wait for one.
+pub(super) const SEATING: Duration = Duration::from_millis(20);
 
 /// Who was refused at the door, and why.
 pub(crate) type Refused = (Offence, Peer);
@@ -40,6 +46,13 @@ impl Intake {
             let _ = shutdown(socket.as_fd().as_raw_fd(), Shutdown::Read);
             self.accept_again = None;
             self.accept(socket, refused);
+        }
+        // What those who wait have sent counts; nobody comes whose seat it could be.
+        for token in self.room.empty() {
+            self.let_read(token);
+        }
+        if let Some(connection) = self.held_back.take() {
+            self.let_in(connection);
         }
         let _ = self.epoll.delete(socket.as_fd());
         self.accept_again = None;
@@ -93,49 +106,76 @@ impl Intake {
         }
     }
 
-    /// Gives a connection a seat, or refuses it. Returns whether the next one may come: while a
-    /// seat is about to be free, the connection and those behind it are held back.
+    /// Gives a connection a seat, or lets it wait for one, or refuses it. Returns whether the next
+    /// one may come: while there is no place to wait, the connection and those behind it are held
+    /// back for a moment.
     fn admit(&mut self, mut connection: Connection, refused: &mut Vec<Refused>) -> bool {
         let peer = connection.peer;
         let uid = peer.uid;
         let offence = if self.access.allows(uid, || peer::groups(&connection)) {
-            match self.seat(uid) {
-                Ok(seat) => {
-                    self.crowded.remove(&uid);
-                    connection.seat = Some(seat);
-                    self.let_in(connection);
-                    return true;
-                }
-                Err(offence) => {
-                    // Connections that are over may be so for a moment before they are closed.
-                    let now = Instant::now();
-                    let since = *self.crowded.entry(uid).or_insert(now);
-                    if now.saturating_duration_since(since) < CROWDED_MAX {
-                        self.held_back = Some(connection);
-                        return false;
-                    }
-                    offence
-                }
+            // Who waits already comes first.
+            let seat = if self.room.has(uid) { None } else { self.seat(uid).ok() };
+            if seat.is_some() || self.room.has_place(uid) {
+                self.crowded.remove(&uid);
+                connection.waits = seat.is_none();
+                connection.seat = seat;
+                self.let_in(connection);
+                return true;
             }
+            // Connections that are over may be so for a moment before they are closed.
+            let now = Instant::now();
+            let since = *self.crowded.entry(uid).or_insert(now);
+            if now.saturating_duration_since(since) < CROWDED_MAX {
+                self.held_back = Some(connection);
+                return false;
+            }
+            Offence::TooManyOfUid(uid)
         } else {
             Offence::NotAllowed(uid)
         };
-        let kind = fleetlog_protocol::frame::Kind::Refused;
-        connection.send(kind, offence.to_string().as_bytes());
+        connection.refuse(&offence);
         refused.push((offence, peer));
         true
     }
 
-    fn seat(&mut self, uid: u32) -> Result<Seat, Offence> {
-        self.seats.take(uid).or_else(|none| {
-            let (of, offence) = match none {
-                NoSeat::ForAnybody => (None, Offence::TooMany),
-                NoSeat::ForThisUser => (Some(uid), Offence::TooManyOfUid(uid)),
-            };
-            if !self.close_a_silent_one(of) {
-                return Err(offence);
+    /// Gives the seats that are free to those who wait for them.
+    pub(super) fn seat_those_who_wait(&mut self) {
+        if self.room.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        let looks = now >= self.seating_at;
+        if looks {
+            self.seating_at = now + SEATING;
+        }
+        for uid in self.room.users() {
+            while let Some(token) = self.room.next(uid) {
+                let seat = if looks { self.seat(uid).ok() } else { self.seats.take(uid).ok() };
+                let Some(seat) = seat else { break };
+                self.room.leave(uid, token);
+                if let Some(connection) = self.get(token) {
+                    connection.seat = Some(seat);
+                }
+                self.let_read(token);
             }
-            self.seats.take(uid).map_err(|_| offence)
+        }
+    }
+
+    /// A connection that waited is read from now on.
+    fn let_read(&mut self, token: Token) {
+        if let Some(connection) = self.connections.get_mut(token).and_then(Option::as_mut) {
+            connection.waits = false;
+            set_interest(&self.epoll, connection, token, EpollFlags::EPOLLIN);
+        }
+    }
+
+    fn seat(&mut self, uid: u32) -> Result<Seat, NoSeat> {
+        self.seats.take(uid).or_else(|none| {
+            let of = match none {
+                NoSeat::ForAnybody => None,
+                NoSeat::ForThisUser => Some(uid),
+            };
+            if self.close_a_silent_one(of) { self.seats.take(uid) } else { Err(none) }
         })
     }
 
@@ -145,10 +185,17 @@ impl Intake {
             self.connections.push(None);
             self.connections.len() - 1
         });
-        let event = EpollEvent::new(EpollFlags::EPOLLIN, token as u64);
+        let uid = connection.peer.uid;
+        let waits = connection.waits;
+        // Of one that waits a single word is of interest: whether it is a bell's.
+        let once = if waits { EpollFlags::EPOLLONESHOT } else { EpollFlags::empty() };
+        let event = EpollEvent::new(EpollFlags::EPOLLIN | once, token as u64);
         let watched = self.epoll.add(&connection, event);
         self.connections[token] = Some(connection);
         self.strangers.insert(token);
+        if waits {
+            self.room.enter(uid, token);
+        }
         if watched.is_err() {
             self.close(token);
         }
@@ -160,7 +207,10 @@ impl Intake {
         let silent = self.strangers.iter().filter_map(|token| {
             let connection = self.connections.get(*token)?.as_ref()?;
             let is_one = uid.is_none_or(|uid| connection.peer.uid == uid);
-            (is_one && connection.is_silent() && connection.since.elapsed() >= HANDSHAKE_TIMEOUT)
+            (is_one
+                && connection.seat.is_some()
+                && connection.is_silent()
+                && connection.since.elapsed() >= HANDSHAKE_TIMEOUT)
                 .then_some((connection.since, *token))
         });
         let Some((_, token)) = silent.min() else { return false };

@@ -26,6 +26,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use fleetlog_protocol::frame::Kind;
 use fleetlog_protocol::limits::HANDSHAKE_MAX;
 use interprocess::os::unix::uds_local_socket::Listener as Socket;
 use nix::errno::Errno;
@@ -41,9 +42,9 @@ use crate::wake::Wake;
 use buffer::Shared;
 pub(crate) use callsites::Callsites;
 pub(crate) use connection::{Connection, Introduction, Offence, Role, WorkerLink};
-use door::{HOLDING, Refused};
+use door::{HOLDING, Refused, SEATING};
 pub(crate) use feed::Feed;
-use seats::Seats;
+use seats::{Limits, Seats, WaitingRoom};
 use segments::{LaneIndex, Segments};
 pub(crate) use waiting::Waiting;
 
@@ -101,8 +102,11 @@ pub(crate) struct Intake {
     free: Vec<Token>,
     live: usize,
     seats: Seats,
-    /// A connection for which there was no seat a moment ago, and since when there was none for its
-    /// user.
+    /// Connections that wait for a seat, and when somebody is looked for next who gives one up.
+    room: WaitingRoom,
+    seating_at: Instant,
+    /// A connection for which there was not even a place to wait a moment ago, and since when there
+    /// was none for its user.
     held_back: Option<Connection>,
     crowded: HashMap<u32, Instant>,
     /// Connections that have not said who they are, and when they are looked at next.
@@ -131,6 +135,7 @@ impl Intake {
         access: Access,
         inlet: Inlet,
     ) -> io::Result<Self> {
+        let limits = Limits::of_process();
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(socket.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, TOKEN_SOCKET))?;
         for wake in wake.descriptors() {
@@ -141,7 +146,9 @@ impl Intake {
             connections: Vec::new(),
             free: Vec::new(),
             live: 0,
-            seats: Seats::default(),
+            seats: Seats::new(limits),
+            room: WaitingRoom::new(limits),
+            seating_at: Instant::now(),
             held_back: None,
             crowded: HashMap::new(),
             strangers: HashSet::new(),
@@ -172,27 +179,30 @@ impl Intake {
         };
         let strangers = self.strangers.iter().any(is_late).then_some(self.strangers_check);
         let held_back = self.held_back.as_ref().map(|_| Instant::now() + HOLDING);
-        let deadlines = [deadline, strangers, self.accept_again, held_back];
-        let timeout =
-            deadlines.into_iter().flatten().min().map_or(EpollTimeout::NONE, |deadline| {
-                let left = deadline.saturating_duration_since(Instant::now());
-                EpollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(EpollTimeout::MAX)
-            });
-        match self.epoll.wait(&mut [EpollEvent::empty()], timeout) {
-            Ok(0) | Err(Errno::EINTR) => Ok(()),
-            Ok(_) => {
-                std::thread::sleep(GATHERING);
-                Ok(())
-            }
-            Err(errno) => Err(errno.into()),
+        let seating = (!self.room.is_empty()).then(|| Instant::now() + SEATING);
+        let deadlines = [deadline, strangers, self.accept_again, held_back, seating];
+        let until = deadlines.into_iter().flatten().min();
+        let at_most = until.map(|until| {
+            until.saturating_duration_since(Instant::now()) + Duration::from_millis(1)
+        });
+        if self.watch(at_most)? {
+            std::thread::sleep(GATHERING);
         }
+        Ok(())
     }
 
     /// Sleeps so long while lanes are looked at, unless somebody rings or says something.
     pub(crate) fn nap(&self, at_most: Duration) -> io::Result<()> {
+        self.watch(Some(at_most)).map(|_| ())
+    }
+
+    /// Waits until somebody has something to say, and tells whether that is so. It takes no event: of
+    /// a client that waits for a seat there is only one.
+    fn watch(&self, at_most: Option<Duration>) -> io::Result<bool> {
         let mut watched = [PollFd::new(self.epoll.0.as_fd(), PollFlags::POLLIN)];
-        match ppoll(&mut watched, Some(at_most.into()), None) {
-            Ok(_) | Err(Errno::EINTR) => Ok(()),
+        match ppoll(&mut watched, at_most.map(Into::into), None) {
+            Ok(count) => Ok(count > 0),
+            Err(Errno::EINTR) => Ok(false),
             Err(errno) => Err(errno.into()),
         }
     }
@@ -306,13 +316,17 @@ impl Intake {
         refused: &mut Vec<Refused>,
     ) -> io::Result<Woken> {
         ready.clear();
+        self.seat_those_who_wait();
         let mut count = self.ready_now()?;
         let knocks = self.events[..count].iter().any(|event| event.data() == TOKEN_SOCKET);
         if knocks || self.accept_again.is_some() || self.held_back.is_some() {
+            // Of these there are no more events.
+            self.hear_those_who_wait(count, ready);
             self.accept(socket, refused);
             // What the new ones have sent counts for this round.
             count = self.ready_now()?;
         }
+        self.hear_those_who_wait(count, ready);
         let mut woken = Woken::default();
         for event in &self.events[..count] {
             let (token, flags) = (event.data(), event.events());
@@ -322,6 +336,9 @@ impl Intake {
                 token => {
                     let Ok(token) = usize::try_from(token) else { continue };
                     let Some(Some(connection)) = self.connections.get_mut(token) else { continue };
+                    if connection.waits {
+                        continue;
+                    }
                     if flags.contains(EpollFlags::EPOLLOUT) && !connection.flush() {
                         let quiet = EpollFlags::EPOLLIN;
                         set_interest(&self.epoll, connection, token, quiet);
@@ -338,6 +355,23 @@ impl Intake {
             }
         }
         Ok(woken)
+    }
+
+    /// Reads the greetings of bells among those who wait for a seat and have something to say.
+    fn hear_those_who_wait(&mut self, count: usize, ready: &mut Vec<Token>) {
+        if self.room.is_empty() {
+            return;
+        }
+        for event in &self.events[..count] {
+            let Ok(token) = usize::try_from(event.data()) else { continue };
+            if let Some(Some(connection)) = self.connections.get_mut(token)
+                && connection.waits
+                && connection.begins_with(Kind::Attach)
+            {
+                connection.receive(HANDSHAKE_MAX + 1, &mut self.shared);
+                ready.push(token);
+            }
+        }
     }
 
     /// Fills `events` with everything that is ready at this moment; returns how much.
@@ -362,14 +396,25 @@ impl Intake {
         self.live
     }
 
+    /// Whether a connection waits for a seat.
+    pub(crate) fn waits(&self, token: Token) -> bool {
+        let connection = self.connections.get(token).and_then(Option::as_ref);
+        connection.is_some_and(|connection| connection.waits)
+    }
+
     /// Tells a connection something; what it does not read now is sent when it does.
-    pub(crate) fn send(&mut self, token: Token, kind: fleetlog_protocol::frame::Kind, body: &[u8]) {
+    pub(crate) fn send(&mut self, token: Token, kind: Kind, body: &[u8]) {
         if let Some(connection) = self.connections.get_mut(token).and_then(Option::as_mut)
             && connection.send(kind, body)
         {
             let both = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT;
             set_interest(&self.epoll, connection, token, both);
         }
+    }
+
+    /// Tells a client why it is turned away.
+    pub(crate) fn refuse(&mut self, token: Token, offence: &Offence) {
+        self.send(token, Kind::Refused, &offence.refusal());
     }
 
     /// Tells a worker what is in the files.
@@ -423,6 +468,9 @@ impl Intake {
         let Some(connection) = self.connections.get_mut(token).and_then(Option::take) else {
             return;
         };
+        if connection.waits {
+            self.room.leave(connection.peer.uid, token);
+        }
         let _ = self.epoll.delete(&connection);
         self.introduced(token);
         self.free.push(token);

@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 
 use super::LanesConfig;
 use crate::frame::{self, Kind};
-use crate::message::Attach;
+use crate::message::{Attach, RefusalReason};
 use crate::segment::Segment;
 use crate::socket_queue::LinkNumber;
 use crate::socket_queue::link::{Broken, Heard, Link};
 
-/// A listener that refused these lanes will do so again until somebody changes something.
+/// How soon a worker that was turned away comes again: for want of room, which may end, to the
+/// same listener.
 const RETRY_REFUSED: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
@@ -26,7 +27,12 @@ pub(super) struct Bell {
     greeting: Vec<u8>,
     link: Option<Link>,
     retry_at: Option<Instant>,
+    /// Why the listener does not want these lanes.
     refused: Option<String>,
+    /// The connection of the socket queue on which that was asked last.
+    asked_on: Option<u64>,
+    /// The listener has no room for the bell now. It reads the lanes all the same.
+    is_turned_away: bool,
     is_unheard: bool,
 }
 
@@ -43,6 +49,8 @@ impl Bell {
             link: None,
             retry_at: None,
             refused: None,
+            asked_on: None,
+            is_turned_away: false,
             is_unheard: false,
         }
     }
@@ -52,6 +60,9 @@ impl Bell {
     pub(super) fn ring(&mut self, on_connect: impl FnOnce()) -> bool {
         if self.link.is_some() && self.try_ring() {
             return true;
+        }
+        if self.retry_at.is_some_and(|at| Instant::now() < at) {
+            return self.is_turned_away;
         }
         // A listener that comes back knows the segment from its scan, or hears of it now: either
         // way the greeting is as good as a ring.
@@ -81,9 +92,6 @@ impl Bell {
     /// Without a pause after a failure: a ring that is swallowed is never made again, and a
     /// listener that started meanwhile would sleep on. Rings are rare where nobody listens.
     fn connect(&mut self) -> bool {
-        if self.retry_at.is_some_and(|at| Instant::now() < at) {
-            return false;
-        }
         let connected = Link::connect(&self.socket, self.link_number);
         let nobody_listens = connected.as_ref().is_err_and(|error| {
             matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
@@ -93,15 +101,29 @@ impl Bell {
             .filter(|link| link.send(&self.greeting).is_ok_and(|sent| sent == self.greeting.len()));
         self.retry_at = None;
         self.link = greeted;
+        self.is_turned_away = false;
         self.is_unheard = self.link.is_none() && !nobody_listens;
         self.link.is_some()
     }
 
-    /// Whether the last ring found no way although a listener may live: its backlog is full, or
-    /// this process has no descriptor left. A listener that starts later finds the segment by
-    /// itself; this one would not.
+    /// Whether the last ring found no way although a listener may live: its backlog is full, it has
+    /// no seat for this worker, or this process has no descriptor left. A listener that starts later
+    /// finds the segment by itself; this one would not.
     pub(super) const fn is_unheard(&self) -> bool {
-        self.is_unheard
+        self.is_unheard || self.is_turned_away
+    }
+
+    /// Asks each listener once more whether it takes these lanes that one has refused, and hears
+    /// the answer. `connection` counts those of the socket queue: a listener that refused says the
+    /// same again, so that only one that has come since is asked. Never waits.
+    pub(super) fn ask_again(&mut self, connection: u64) {
+        let asked_on = self.asked_on.get_or_insert(connection.max(1));
+        if connection > *asked_on {
+            *asked_on = connection;
+            self.retry_at = None;
+            self.connect();
+        }
+        self.hear();
     }
 
     fn hang_up(&mut self) {
@@ -111,16 +133,27 @@ impl Bell {
     /// Hears whether the listener refused, or is gone.
     fn hear(&mut self) {
         let Some(link) = &mut self.link else { return };
-        let mut refused = None;
+        let (mut refused, mut is_welcome) = (None, false);
         let broken = link
-            .receive(|heard| {
-                if let Heard::Refused(why) = heard {
-                    refused = Some(why);
-                }
+            .receive(|heard| match heard {
+                Heard::Refused(reason, why) => refused = Some((reason, why)),
+                Heard::Acked(_) => is_welcome = true,
             })
             .is_err();
-        if let Some(why) = refused {
-            self.refused = Some(why);
+        if is_welcome {
+            self.refused = None;
+            self.asked_on = None;
+        }
+        if let Some((reason, why)) = refused {
+            if reason.is_temporary() {
+                self.is_turned_away = true;
+                if reason == RefusalReason::NoSeat {
+                    // Of the lanes it thinks nothing bad.
+                    self.refused = None;
+                }
+            } else {
+                self.refused = Some(why);
+            }
             self.hang_up();
             self.retry_at = Some(Instant::now() + RETRY_REFUSED);
         } else if broken {
@@ -128,8 +161,9 @@ impl Bell {
         }
     }
 
-    pub(super) const fn is_connected(&self) -> bool {
-        self.link.is_some()
+    /// Whether a listener lived when it was last heard of.
+    pub(super) const fn is_answered(&self) -> bool {
+        self.link.is_some() || self.is_turned_away
     }
 
     pub(super) fn refused(&self) -> Option<&str> {

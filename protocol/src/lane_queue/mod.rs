@@ -316,7 +316,7 @@ impl Lanes {
                 is_alive = Some(self.ring());
             }
             let Some(wait) = call.wait(SLICE) else {
-                break if is_alive.unwrap_or_else(|| lock(&self.bell).is_connected()) {
+                break if is_alive.unwrap_or_else(|| lock(&self.bell).is_answered()) {
                     DropReason::Full
                 } else {
                     DropReason::NoListener
@@ -415,10 +415,21 @@ impl Lanes {
         let mut bell = lock(&self.bell);
         let is_alive =
             bell.ring(|| self.segment.renew_lock(&self.config.run_dir, self.config.file_number));
-        if bell.refused().is_some() {
-            self.is_refused.store(true, Ordering::Relaxed);
-        }
+        self.is_refused.store(bell.refused().is_some(), Ordering::Relaxed);
         is_alive
+    }
+
+    /// Whether a listener takes these lanes after one has refused them. Each listener is asked
+    /// once: `connection` counts those that the process's socket queue has made. Never waits; the
+    /// answer may be there with a later call.
+    pub fn is_welcome_again(&self, connection: u64) -> bool {
+        let mut bell = lock(&self.bell);
+        if bell.refused().is_some() {
+            bell.ask_again(connection);
+        }
+        let is_refused = bell.refused().is_some();
+        self.is_refused.store(is_refused, Ordering::Relaxed);
+        !is_refused
     }
 }
 
@@ -581,7 +592,8 @@ impl LaneQueue {
     #[cold]
     fn wake_listener(&self, lanes: &Lanes) {
         lanes.segment.mark_active(self.number);
-        if !lanes.ring() && lock(&lanes.bell).is_unheard() {
+        lanes.ring();
+        if lock(&lanes.bell).is_unheard() {
             self.writer.ask_again();
         }
     }

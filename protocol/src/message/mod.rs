@@ -9,10 +9,12 @@
 mod control;
 mod loss;
 mod receipt;
+mod refusal;
 
 pub use control::{LevelChange, Reply, Request};
 pub use loss::{Loss, Losses, Lost};
 pub use receipt::{Receipt, WorkerAccount};
+pub use refusal::{Refusal, RefusalReason};
 
 use crate::decode::{Cursor, DecodeError, check_count};
 use crate::limits::{NAME_MAX, PROTOCOL_VERSION};
@@ -82,6 +84,12 @@ impl Drops {
     #[must_use]
     pub fn total(&self) -> u64 {
         self.0.iter().fold(0, |sum, count| sum.saturating_add(*count))
+    }
+
+    /// Whether nothing was dropped.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        matches!(self.0, [0, 0, 0, 0])
     }
 
     /// Counts one dropped record.

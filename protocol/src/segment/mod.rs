@@ -72,6 +72,20 @@ pub enum SegmentError {
 
 crate::debug_as_display!(SegmentError);
 
+impl SegmentError {
+    /// Whether the system lacked descriptors, memory or other room, of which there may be some a
+    /// moment later.
+    #[must_use]
+    pub fn is_want_of_room(&self) -> bool {
+        let Self::System { source, .. } = self else { return false };
+        let errno = source.raw_os_error().map(Errno::from_raw);
+        matches!(
+            errno,
+            Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EAGAIN | Errno::ENOBUFS)
+        )
+    }
+}
+
 fn system(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SegmentError + use<> {
     let path = path.to_owned();
     move |source| SegmentError::System { what, path, source }

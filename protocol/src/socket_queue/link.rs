@@ -16,7 +16,7 @@ use nix::sys::socket::{MsgFlags, recv, send, setsockopt, sockopt};
 use crate::descriptor::{Kept, LinkNumber};
 use crate::frame::{self, Kind};
 use crate::limits::REFUSAL_MAX;
-use crate::message::{Ack, Welcome};
+use crate::message::{Ack, Refusal, RefusalReason, Welcome};
 
 /// What a larger send buffer is asked for: fewer switches between worker and listener. The
 /// kernel grants at most its `wmem_max`.
@@ -43,7 +43,7 @@ pub(crate) enum Heard {
     /// Everything up to this sequence number is in the files.
     Acked(u64),
     /// The listener does not want this worker, and why.
-    Refused(String),
+    Refused(RefusalReason, String),
 }
 
 impl Link {
@@ -106,14 +106,14 @@ impl Link {
             match frame.kind {
                 Kind::Welcome => match Welcome::decode(frame.body) {
                     Ok(welcome) => hear(Heard::Acked(welcome.acked)),
-                    Err(error) => hear(Heard::Refused(error.to_string())),
+                    Err(error) => hear(Heard::Refused(RefusalReason::Version, error.to_string())),
                 },
                 Kind::Ack => {
                     hear(Heard::Acked(Ack::decode(frame.body).map_err(|_| Broken)?.seq));
                 }
                 Kind::Refused => {
-                    let why = &frame.body[..frame.body.len().min(REFUSAL_MAX)];
-                    hear(Heard::Refused(String::from_utf8_lossy(why).into_owned()));
+                    let refusal = Refusal::decode(frame.body).map_err(|_| Broken)?;
+                    hear(Heard::Refused(refusal.reason, refusal.text(REFUSAL_MAX)));
                 }
                 // No listener sends the other kinds to a worker. They mean nothing to it.
                 _ => {}

@@ -131,6 +131,8 @@ pub struct SocketQueue {
     callsites: HashMap<usize, u32, BuildHasherDefault<AddressHasher>>,
     definitions: Vec<u8>,
     refused: Option<String>,
+    /// Connections that it made so far.
+    connections: u64,
     /// It has said goodbye, and says it again behind whatever is logged from now on.
     has_left: bool,
     scratch: Vec<u8>,
@@ -160,6 +162,7 @@ impl SocketQueue {
             callsites: HashMap::default(),
             definitions: Vec::new(),
             refused: None,
+            connections: 0,
             has_left: false,
             scratch: Vec::new(),
             heard_seq: 0,
@@ -293,6 +296,18 @@ impl SocketQueue {
     #[must_use]
     pub const fn is_connected(&self) -> bool {
         self.link.is_some()
+    }
+
+    /// How often it has connected.
+    #[must_use]
+    pub const fn connections(&self) -> u64 {
+        self.connections
+    }
+
+    /// Whether everything that it was given is in the files, or reported as dropped.
+    #[must_use]
+    pub const fn is_settled(&self) -> bool {
+        self.acked() >= self.last_seq() && self.pending.is_empty()
     }
 
     fn everything_is_sent(&self) -> bool {
@@ -469,6 +484,7 @@ impl SocketQueue {
             return false;
         };
         self.link = Some(link);
+        self.connections += 1;
         self.prelude.clear();
         self.prelude_sent = 0;
         self.prelude.extend_from_slice(&frame::PREFACE);
@@ -508,7 +524,7 @@ impl SocketQueue {
         let broken = link
             .receive(|heard| match heard {
                 Heard::Acked(seq) => *heard_seq = seq.min(last_seq).max(*heard_seq),
-                Heard::Refused(why) => refused = Some(why),
+                Heard::Refused(_, why) => refused = Some(why),
             })
             .is_err();
         // A welcome may acknowledge frames that this connection sends only later, so what was

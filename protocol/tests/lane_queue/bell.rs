@@ -2,9 +2,10 @@
 
 use std::io::Read as _;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::time::{Duration, Instant};
 
 use fleetlog_protocol::frame::{self, Kind, PREFACE};
-use fleetlog_protocol::message::Attach;
+use fleetlog_protocol::message::{Attach, Refusal, RefusalReason};
 use fleetlog_protocol::segment::scan;
 
 use super::worker::{Worker, log};
@@ -161,11 +162,42 @@ fn a_refusal_is_heard_and_told() {
     let (mut stream, _) = door.visitor().expect("it has come");
     assert!(!worker.lanes.is_refused() && worker.lanes.refused().is_none());
     let mut refusal = Vec::new();
-    frame::put(Kind::Refused, b"not yours", &mut refusal);
+    let mut body = Vec::new();
+    Refusal::new(RefusalReason::Unfit, "not yours").encode(&mut body);
+    frame::put(Kind::Refused, &body, &mut refusal);
     std::io::Write::write_all(&mut stream, &refusal).expect("it takes it");
     drop(stream);
     worker.lanes.ring();
     assert!(worker.lanes.is_refused());
     assert_eq!(worker.lanes.refused().as_deref(), Some("not yours"));
     log(&worker.lanes, &mut queue, "two").expect("the lane is there all the same");
+}
+
+#[test]
+fn a_bell_that_finds_no_seat_keeps_the_lanes_and_rings_until_it_is_heard() {
+    for reason in RefusalReason::ALL.into_iter().filter(|reason| reason.is_temporary()) {
+        let worker = Worker::dropping();
+        let door = Door::open(&worker);
+        let mut queue = worker.claim();
+        log(&worker.lanes, &mut queue, "one").expect("there is room");
+        let (mut stream, _) = door.visitor().expect("it has come");
+        let (mut body, mut refusal) = (Vec::new(), Vec::new());
+        Refusal::new(reason, "come again").encode(&mut body);
+        frame::put(Kind::Refused, &body, &mut refusal);
+        std::io::Write::write_all(&mut stream, &refusal).expect("it takes it");
+        drop(stream);
+        assert!(worker.lanes.ring(), "a listener lives");
+        assert!(!worker.lanes.is_refused() && worker.lanes.refused().is_none());
+        // The listener reads the lane without a bell, and looks away from it.
+        let mut reader = worker.reader(0);
+        reader.said();
+        assert!(!reader.reader.look_away().expect("an honest head"));
+        // What it does not see must ring until somebody hears it.
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while door.visitor().is_none() {
+            assert!(Instant::now() < deadline, "nobody rings any more");
+            log(&worker.lanes, &mut queue, "two").expect("there is room");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
 }

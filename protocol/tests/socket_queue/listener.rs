@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use fleetlog_protocol::frame::{self, Kind, PREFACE};
-use fleetlog_protocol::message::{Ack, Gap, Goodbye, Hello, Name, Welcome};
+use fleetlog_protocol::message::{Ack, Gap, Goodbye, Hello, Name, Refusal, RefusalReason, Welcome};
 use fleetlog_protocol::record::{Record, Value};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::Backlog;
@@ -223,7 +223,7 @@ impl Peer {
     }
 
     pub fn refuse(&mut self, why: &str) {
-        self.send(Kind::Refused, |out| out.extend_from_slice(why.as_bytes()));
+        self.send(Kind::Refused, |out| Refusal::new(RefusalReason::NoSeat, why).encode(out));
     }
 
     fn send(&mut self, kind: Kind, encode: impl FnOnce(&mut Vec<u8>)) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fleetlog_protocol::frame::{self, Kind};
 use fleetlog_protocol::limits::LANE_CAPACITY;
-use fleetlog_protocol::message::{Attach, Hello};
+use fleetlog_protocol::message::{Ack, Attach, Hello, Refusal, RefusalReason, Welcome};
 use fleetlog_worker::Transport;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, setrlimit};
@@ -24,6 +24,7 @@ pub(crate) const ROLES: Roles = &[
     ("no_room", no_room),
     ("refused", refused),
     ("refused_and_stubborn", refused_and_stubborn),
+    ("refused_and_welcome", refused_and_welcome),
 ];
 
 /// The listener's end of a connection.
@@ -76,6 +77,21 @@ impl Heard {
         Hello::decode(&body).expect("a hello").fallback.to_owned()
     }
 
+    /// Reads so many records.
+    fn records(&mut self, count: u64) {
+        let mut records = 0;
+        while records < count {
+            records += u64::from(self.next().expect("a record").0 == Kind::Record);
+        }
+    }
+
+    fn acknowledge(&mut self, seq: u64) {
+        let (mut body, mut ack) = (Vec::new(), Vec::new());
+        Ack { seq }.encode(&mut body);
+        frame::put(Kind::Ack, &body, &mut ack);
+        self.stream.write_all(&ack).expect("the worker lives");
+    }
+
     /// Counts records until the worker says goodbye, and acknowledges them.
     fn records_until_goodbye(&mut self) -> u64 {
         let mut records = 0;
@@ -86,7 +102,7 @@ impl Heard {
                 _ => {}
             }
             let (mut body, mut ack) = (Vec::new(), Vec::new());
-            fleetlog_protocol::message::Ack { seq: records }.encode(&mut body);
+            Ack { seq: records }.encode(&mut body);
             frame::put(Kind::Ack, &body, &mut ack);
             // A worker that has heard enough may be gone.
             let _ = self.stream.write_all(&ack);
@@ -201,7 +217,9 @@ fn refuse(mut bell: Heard) {
     assert_eq!(kind, Kind::Attach);
     Attach::decode(&body).expect("an attach");
     let mut refusal = Vec::new();
-    frame::put(Kind::Refused, b"no lanes here", &mut refusal);
+    let mut body = Vec::new();
+    Refusal::new(RefusalReason::Unfit, "no lanes here").encode(&mut body);
+    frame::put(Kind::Refused, &body, &mut refusal);
     bell.stream.write_all(&refusal).expect("to refuse");
 }
 
@@ -265,4 +283,88 @@ fn refused_and_stubborn() {
     for n in 0..MUCH + 10 {
         tracing::info!(n, "01234567890123456789012345678901234567890123456789");
     }
+}
+
+#[test]
+fn a_worker_goes_back_to_its_lanes_when_a_listener_takes_them_and_not_before_the_socket_is_empty() {
+    let folder = stage::folder();
+    let listener = listen(&folder);
+    let mut play = Play::start_in(folder, "refused_and_welcome", &[]);
+    play.wait_for("first");
+    refuse(Heard::accept(&listener));
+    play.go();
+    play.wait_for("over the socket");
+    let in_lane = reader::read_one(&play.run_dir()).messages().len() as u64;
+    let over_socket = 1 + 2 * MUCH - in_lane;
+    assert!(over_socket > MUCH, "{over_socket}");
+    let mut heard = Heard::accept(&listener);
+    heard.hello();
+    heard.records(over_socket);
+    heard.acknowledge(over_socket);
+    // This listener ends, and the next one knows these lanes.
+    drop(heard);
+    play.go();
+    play.wait_for("called");
+    let mut heard = Heard::accept(&listener);
+    heard.hello();
+    heard.records(1);
+    play.go();
+    play.wait_for("asked");
+    heard.records(1);
+    let mut bell = Heard::accept(&listener);
+    assert_eq!(bell.next().expect("an attach").0, Kind::Attach);
+    let (mut body, mut welcome) = (Vec::new(), Vec::new());
+    Welcome { acked: 0 }.encode(&mut body);
+    frame::put(Kind::Welcome, &body, &mut welcome);
+    bell.stream.write_all(&welcome).expect("the worker lives");
+    play.go();
+    play.wait_for("not yet");
+    // What was sent over the socket is not in the files: a lane's record could overtake it.
+    heard.records(1);
+    heard.acknowledge(over_socket + 3);
+    play.go();
+    play.wait_for("back");
+    let seen = reader::read_one(&play.run_dir());
+    assert!(seen.messages().iter().any(|text| text == "in a lane again"));
+    assert_eq!(seen.messages().len() as u64, in_lane + 2, "the other thread as well");
+    heard.acknowledge(over_socket + 3);
+    play.go();
+    assert_eq!(heard.records_until_goodbye(), 0);
+    play.end_well();
+}
+
+fn refused_and_welcome() {
+    install_plainly();
+    let (go, told) = std::sync::mpsc::channel();
+    let (answer, done) = std::sync::mpsc::channel();
+    let other = std::thread::spawn(move || {
+        while told.recv().is_ok() {
+            tracing::info!("the other thread");
+            answer.send(()).expect("somebody waits");
+        }
+    });
+    tracing::info!("first");
+    stage::cue("first", "");
+    stage::wait();
+    for n in 1..2 * MUCH {
+        tracing::info!(n, "01234567890123456789012345678901234567890123456789");
+    }
+    let the_other = || {
+        go.send(()).expect("the other");
+        done.recv().expect("it logs");
+    };
+    the_other();
+    stage::cue("over the socket", "");
+    stage::wait();
+    for step in ["called", "asked", "not yet"] {
+        tracing::info!("still over the socket");
+        stage::cue(step, "");
+        stage::wait();
+    }
+    the_other();
+    tracing::info!("in a lane again");
+    stage::cue("back", "");
+    stage::wait();
+    drop(go);
+    other.join().expect("a thread");
 }

@@ -23,6 +23,9 @@ const BURIALS_MAX: usize = 64;
 /// How soon a lane that could not be taken in is tried again.
 const RETRY: Duration = Duration::from_millis(200);
 
+/// How often the listener wakes up to look at the lanes of workers for whose bell there is no seat.
+const SEATLESS_LOOK: Duration = Duration::from_millis(50);
+
 /// What became of workers whose bell is silent.
 #[derive(Debug, Default)]
 pub(crate) struct Checked {
@@ -118,11 +121,37 @@ impl Segments {
         if let Some(segment) = self.get_mut(index) {
             segment.bell = Some(token);
             segment.has_hung_up = false;
+            if std::mem::take(&mut segment.has_no_seat) {
+                self.without_seat.retain(|other| *other != index);
+            }
+            let Some(segment) = self.list.get_mut(index).and_then(Option::as_mut) else { return };
             // Whoever rings lives.
             if std::mem::take(&mut segment.dead) {
                 self.dead.retain(|dead| *dead != index);
             }
         }
+    }
+
+    /// There is no seat for the worker's bell. The listener looks at its lanes by itself until it
+    /// has one: in every round, so that nothing that was published before the round's cut-off is
+    /// missed, and in a round of its own every now and then.
+    pub(crate) fn turn_bell_away(&mut self, index: SegmentIndex) {
+        if let Some(segment) = self.get_mut(index)
+            && segment.bell.is_none()
+            && !std::mem::replace(&mut segment.has_no_seat, true)
+        {
+            self.without_seat.push(index);
+            self.look_at.get_or_insert_with(|| Instant::now() + SEATLESS_LOOK);
+        }
+    }
+
+    /// The segments for whose bell there is no seat.
+    pub(crate) fn without_seat(&mut self) -> Vec<SegmentIndex> {
+        let now = Instant::now();
+        if self.look_at.is_some_and(|at| at <= now) {
+            self.look_at = (!self.without_seat.is_empty()).then(|| now + SEATLESS_LOOK);
+        }
+        self.without_seat.clone()
     }
 
     /// The bell went silent: its worker may be dead.
@@ -191,7 +220,7 @@ impl Segments {
 
     /// When [`look_for_deaths`](Self::look_for_deaths) wants to be called next.
     pub(crate) fn next_check(&self) -> Option<Instant> {
-        [self.next_check, self.retry_at].into_iter().flatten().min()
+        [self.next_check, self.retry_at, self.look_at].into_iter().flatten().min()
     }
 
     /// Segments of dead workers whose lanes are empty, so many that their end holds up nobody.
@@ -214,6 +243,7 @@ impl Segments {
         }
         self.watched.retain(|lane| !segment.lanes.contains(lane));
         self.dead.retain(|dead| *dead != index);
+        self.without_seat.retain(|other| *other != index);
         self.by_file.remove(&segment.file);
         self.free.push(index);
         if let Some(count) = self.of_uid.get_mut(&segment.peer.uid) {

@@ -67,6 +67,8 @@ pub(crate) struct Segment {
     bell: Option<Token>,
     /// Its bell was there and is silent.
     has_hung_up: bool,
+    /// There was no seat for its bell: its lanes are looked at in every round.
+    has_no_seat: bool,
     /// Its lanes, in the order of their numbers.
     pub(crate) lanes: Vec<LaneIndex>,
     foreign: ForeignSegment,
@@ -127,6 +129,9 @@ pub(crate) struct Segments {
     free_lanes: Vec<LaneIndex>,
     /// Lanes that are looked at.
     watched: Vec<LaneIndex>,
+    /// Segments for whose bell there was no seat, and when the listener wakes up for them next.
+    without_seat: Vec<SegmentIndex>,
+    look_at: Option<Instant>,
     /// Segments whose worker is dead.
     dead: Vec<SegmentIndex>,
     /// When the next worker is looked for whose bell is silent.
@@ -150,6 +155,8 @@ impl Segments {
             lanes: Vec::new(),
             free_lanes: Vec::new(),
             watched: Vec::new(),
+            without_seat: Vec::new(),
+            look_at: None,
             dead: Vec::new(),
             next_check: None,
             retries: Vec::new(),
@@ -175,8 +182,10 @@ impl Segments {
                 _ => Ok(index),
             };
         }
-        let foreign =
-            ForeignSegment::open(&self.run_dir, file).map_err(|error| refuse(error.to_string()))?;
+        let foreign = ForeignSegment::open(&self.run_dir, file).map_err(|error| {
+            let text = error.to_string();
+            if error.is_want_of_room() { Offence::NoRoom(text) } else { refuse(text) }
+        })?;
         let described = within(&foreign.range(), || foreign.describe())
             .map_err(|Missing| Offence::Truncated)?
             .ok_or_else(|| refuse(format!("{file} is not complete, or of another version")))?;
@@ -193,7 +202,10 @@ impl Segments {
         };
         let of_uid = self.of_uid.entry(peer.uid).or_default();
         if *of_uid >= OF_UID_MAX {
-            return Err(Offence::TooManyOfUid(peer.uid));
+            return Err(Offence::NoRoom(format!(
+                "{OF_UID_MAX} segments of uid {} are read",
+                peer.uid
+            )));
         }
         *of_uid += 1;
         let index = self.free.pop().unwrap_or_else(|| {
@@ -208,6 +220,7 @@ impl Segments {
             peer,
             bell: None,
             has_hung_up: false,
+            has_no_seat: false,
             lanes: Vec::new(),
             reported: within(&foreign.range(), || foreign.reported()).unwrap_or_default(),
             drops_known: 0,
