@@ -183,7 +183,10 @@ fn a_full_shared_lane_costs_four_hundred_threads_one_budget_and_no_count() {
     });
     let dropped = worker.foreign().drops();
     assert_eq!(taken + dropped.total(), 400 * 50);
-    assert!(taken > 0 && dropped.0[DropReason::NoListener as usize] == dropped.total());
+    // A call that did not even get the lane in time can't tell whether a listener lives.
+    let reasons =
+        [DropReason::NoListener, DropReason::Full].map(|reason| dropped.0[reason as usize]);
+    assert!(taken > 0 && reasons.iter().sum::<u64>() == dropped.total(), "{taken}, {dropped:?}");
     worker.lanes.goodbye();
     assert_eq!(check_unbroken(&worker.reader(0).said()), (taken, dropped));
 }

@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 
+use fleetlog_protocol::lane::Place as _;
+use fleetlog_protocol::limits::LANE_CAPACITY_MAX;
 use fleetlog_protocol::segment::{FileName, ForeignSegment, LANES, Segment, SegmentError};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
@@ -143,4 +145,28 @@ fn a_name_leads_nowhere_but_into_the_folder() {
     {
         assert!(hostile.parse::<FileName>().is_err(), "{hostile:?}");
     }
+}
+
+#[test]
+fn a_size_of_lanes_is_believed_once_and_only_if_it_can_be() {
+    let place = Place::new();
+    let size = 1_u64 << 20;
+    let segment = Segment::create_with(&place.run_dir(), "w", 1 << 20).expect("a segment");
+    let open = || ForeignSegment::open(&place.run_dir(), segment.name()).expect("a segment");
+    let raw = RawSegment::open(&place.run_dir(), segment.name());
+    assert_eq!(raw.word(16), size);
+    let honest = open();
+    assert!(honest.describe().is_some());
+    assert_eq!(honest.lane(63).capacity(), size);
+    assert_eq!(honest.range().len() as u64, 1_077_248 + 64 * size);
+    let (least, most) = (LANE_BYTES, LANE_CAPACITY_MAX as u64);
+    for lie in [0, 1, least / 2, least - 1, least + 4096, 2 * most, 1 << 40, 1 << 63, u64::MAX] {
+        raw.set_word(16, lie);
+        assert_eq!(open().describe(), None, "{lie}");
+        assert!(open().range().len() as u64 <= 1_077_248 + 64 * most, "{lie}");
+    }
+    // One that could be true, but is another than when the file was mapped.
+    raw.set_word(16, 2 * size);
+    assert_eq!(honest.describe(), None);
+    assert_eq!(honest.lane(63).capacity(), size);
 }
