@@ -1,7 +1,7 @@
 //! Sizes as people write them, in flags, files and the environment alike.
 
 /// A text that is no size.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SizeError {
     /// It does not begin with a digit.
@@ -14,6 +14,8 @@ pub enum SizeError {
     #[error("it is too large")]
     TooLarge,
 }
+
+crate::debug_as_display!(SizeError);
 
 /// Reads a number of bytes: `4096`, `512K`, `100M`, `5G`, `1T`. The units are powers of 1024, as in
 /// logrotate and docker, `100MiB` says the same, and `100MB` is 100,000,000.

@@ -182,27 +182,6 @@ impl<T: Send + Sync + 'static> PerProcess<T> {
     }
 }
 
-/// A value that can be replaced while others read it, without a lock. Old values are never
-/// freed: use it for what is set a few times in a process's life.
-pub(crate) struct Replaceable<T: 'static> {
-    value: AtomicPtr<T>,
-}
-
-impl<T: Send + Sync + 'static> Replaceable<T> {
-    pub(crate) const fn empty() -> Self {
-        Self { value: AtomicPtr::new(ptr::null_mut()) }
-    }
-
-    pub(crate) fn set(&self, value: T) {
-        self.value.store(Box::into_raw(Box::new(value)), Ordering::Release);
-    }
-
-    pub(crate) fn get(&self) -> Option<&'static T> {
-        // SAFETY: the pointer is null or a leaked box that nobody changes or frees.
-        unsafe { self.value.load(Ordering::Acquire).as_ref() }
-    }
-}
-
 /// A list that only grows, readable without a lock.
 pub(crate) struct List<T: 'static> {
     head: AtomicPtr<Node<T>>,

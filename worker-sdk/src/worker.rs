@@ -17,7 +17,7 @@ use fleetlog_protocol::socket_queue::{CallsiteOf, LinkNumber, WhenFull, pause};
 use fleetlog_protocol::worker_defaults::WorkerDefaults;
 
 use crate::builder::Transport;
-use crate::fork::{self, List, PerProcess, Replaceable};
+use crate::fork::{self, List, PerProcess, Published};
 use crate::process::{Process, Road, release_inherited};
 use crate::thread::{self, Caller, Inside};
 
@@ -61,7 +61,7 @@ impl Settings {
 pub(crate) struct Worker {
     pub(crate) settings: Settings,
     record_max: usize,
-    name: Replaceable<String>,
+    name: Published<String>,
     /// The connection of the socket queue.
     pub(crate) socket_link: LinkNumber,
     /// The connection of the lanes' bell.
@@ -76,7 +76,7 @@ pub(crate) struct Worker {
 impl fmt::Debug for Worker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Worker")
-            .field("name", &self.name.get())
+            .field("name", &self.name())
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
@@ -93,14 +93,14 @@ impl Worker {
         let worker = Self {
             settings,
             record_max,
-            name: Replaceable::empty(),
+            name: Published::empty(),
             socket_link: LinkNumber::new(),
             bell_link: LinkNumber::new(),
             segment_file: LinkNumber::new(),
             process: PerProcess::new(),
             reentrant: AtomicU64::new(0),
         };
-        worker.name.set(name);
+        worker.replace_name(name);
         let worker: &'static Self = Box::leak(Box::new(worker));
         WORKERS.push(worker);
         worker
@@ -125,7 +125,13 @@ impl Worker {
 
     /// The worker's name in this process.
     pub(crate) fn name(&self) -> String {
-        self.name.get().cloned().unwrap_or_default()
+        self.name.read(|name| name.cloned().unwrap_or_default())
+    }
+
+    /// Frees the name before, unless somebody reads it in this very moment.
+    fn replace_name(&self, name: String) {
+        let mut before = vec![self.name.replace(Some(name))];
+        self.name.free(&mut before);
     }
 
     /// Sends a finished record. What can't be sent is counted.
@@ -152,7 +158,7 @@ impl Worker {
     }
 
     pub(crate) fn set_name(&'static self, name: &str) {
-        self.name.set(name.to_owned());
+        self.replace_name(name.to_owned());
         crate::live_level::name_changed(self);
         let Some(process) = self.process.existing() else { return };
         let Some(_inside) = Inside::enter() else { return };
