@@ -3,8 +3,14 @@
 //!
 //! A block never changes once it is linked, so a reader needs no lock, and a fork in the middle of anything leaves the
 //! child with a whole list. A long list is folded into one block by [`merge`](Pinned::merge_context); the old blocks are
-//! freed at once when nobody else has the span pinned, else kept aside until a later merge or the end of the span. In a
-//! child, a pin left behind by a thread of the parent defers that to the end of the span.
+//! kept aside until nobody can look at them any more. For that pins are counted by two *eras* in turn:
+//!
+//! - A chain is marked with the era in which it was unlinked, or a later one. Whoever may look at it took his pin before.
+//! - An era ends only when no pin of the one before is left. So all those pins are of the chain's era by then, or of none.
+//! - In the era after the chain's, new pins count elsewhere: when those of the chain's era are gone, it is freed.
+//!
+//! So chains are freed while readers and writers come and go without a pause, and what waits is what a few merges left. In a
+//! child, a pin left behind by a thread of the parent defers it to the end of the span.
 //!
 //! It promises that a block seen through a pin stays readable while the pin lives. It never interprets the bytes.
 
@@ -26,6 +32,8 @@ struct Block {
     older: *mut Block,
     /// Among garbage: the next unlinked chain. Apart from `older`, which readers of an unlinked chain still follow.
     next_chain: *mut Block,
+    /// Among garbage: the era of the chain.
+    era: bool,
     /// The number of blocks from this one to the oldest, itself included.
     count: usize,
     /// The layer that added it.
@@ -140,20 +148,37 @@ impl Pinned {
         read(&blocks[first..])
     }
 
-    /// Frees a chain that was just unlinked, and older garbage, if nobody else can be looking at them.
+    /// Puts a chain that was just unlinked aside, and frees what nobody can be looking at any more.
     fn discard(&self, chain: *mut Block) {
         if chain.is_null() {
             return;
         }
-        let garbage = self.slot().context.garbage.swap(ptr::null_mut(), Ordering::SeqCst);
         // SAFETY: this thread unlinked the chain, so it alone writes here, and readers don't read this field.
-        unsafe { (*chain).next_chain = garbage };
-        // All these chains are unreachable now. Whoever may still see them pinned the span before this point and has not
-        // left: then there is more than one pin. A pin taken later reads the new head, as both sides are SeqCst.
-        if self.is_alone() {
-            free_chains(chain);
-        } else {
-            self.keep_chains(chain);
+        unsafe { (*chain).era = self.era().0 };
+        self.keep_chains(chain);
+        let mut next = self.slot().context.garbage.swap(ptr::null_mut(), Ordering::SeqCst);
+        // Read behind the exchange: each chain in hand was unlinked before.
+        let (era, is_free) = self.era();
+        let (mut kept, mut free) = (ptr::null_mut(), ptr::null_mut());
+        let mut has_new = false;
+        while !next.is_null() {
+            let chain = next;
+            // SAFETY: the list is in this thread's hands since the exchange, and none of its blocks is freed yet.
+            next = unsafe { (*chain).next_chain };
+            // SAFETY: as above.
+            let is_new = unsafe { (*chain).era } == era;
+            has_new |= is_new;
+            let list = if !is_new && is_free { &mut free } else { &mut kept };
+            // SAFETY: as above; readers don't read this field.
+            unsafe { (*chain).next_chain = *list };
+            *list = chain;
+        }
+        free_chains(free);
+        if !kept.is_null() {
+            self.keep_chains(kept);
+        }
+        if has_new {
+            self.end_era(era);
         }
     }
 
@@ -182,11 +207,25 @@ impl Pinned {
     }
 }
 
+/// Blocks that are allocated.
+#[cfg(test)]
+pub(super) static BLOCKS: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+
+#[cfg(test)]
+impl Drop for Block {
+    fn drop(&mut self) {
+        BLOCKS.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 impl Block {
     fn alone(layer: u32, bytes: Box<[u8]>) -> *mut Self {
+        #[cfg(test)]
+        BLOCKS.fetch_add(1, Ordering::SeqCst);
         Box::into_raw(Box::new(Self {
             older: ptr::null_mut(),
             next_chain: ptr::null_mut(),
+            era: false,
             count: 1,
             layer,
             bytes,

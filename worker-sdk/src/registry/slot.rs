@@ -27,7 +27,23 @@ const CLOSED: u64 = 1 << 31;
 const CLOSING: u64 = 1 << 30;
 /// The nested `try_close` came by: every layer is being told.
 const TOLD: u64 = 1 << 29;
-const PINS: u64 = TOLD - 1;
+/// Which of the two counts new pins are taken in: the era. See [`context`](super::context).
+const ERA: u64 = 1 << 28;
+/// The bits of each count of pins.
+const PIN_BITS: u32 = 14;
+const PINS: u64 = (1 << PIN_BITS) - 1;
+
+const _: () = assert!(1 << (2 * PIN_BITS) == ERA);
+
+/// A pin in one of the two counts.
+const fn pin(era: bool) -> u64 {
+    if era { 1 << PIN_BITS } else { 1 }
+}
+
+/// The pins in one of the two counts.
+const fn pins(life: u64, era: bool) -> u64 {
+    (if era { life >> PIN_BITS } else { life }) & PINS
+}
 
 /// No stock span was made for this one yet.
 const NO_CELL: u64 = 0;
@@ -37,7 +53,7 @@ const CELL_SEALED: u64 = u64::MAX;
 /// One span. 64 bytes: a span's users share no cache line with those of another.
 #[repr(align(64))]
 pub(super) struct Slot {
-    /// generation (32 bits) | CLOSED | CLOSING | TOLD | pins (29 bits)
+    /// generation (32 bits) | CLOSED | CLOSING | TOLD | ERA | pins of either era (14 bits each)
     life: AtomicU64,
     /// Handles and open children.
     refs: AtomicU32,
@@ -117,21 +133,27 @@ impl Slot {
         self.owner_or_next.store(number, Ordering::Relaxed);
     }
 
-    /// Adds a pin, if the slot holds that generation and is not closed.
-    fn try_pin(&self, wanted: u32) -> bool {
+    /// Adds a pin, if the slot holds that generation and is not closed; returns in which count.
+    fn try_pin(&self, wanted: u32) -> Option<bool> {
         let mut life = self.life.load(Ordering::Acquire);
         loop {
-            if generation(life) != wanted || life & CLOSED != 0 || life & PINS == PINS {
-                return false;
+            if generation(life) != wanted || life & CLOSED != 0 {
+                return None;
+            }
+            let era = life & ERA != 0;
+            // In the other count a pin is as safe, and puts the next era off.
+            let era = if pins(life, era) < PINS { era } else { !era };
+            if pins(life, era) == PINS {
+                return None;
             }
             // SeqCst: `Context::merge` swaps the list, then looks for pins; a pin that it did not see must see the new list.
             match self.life.compare_exchange_weak(
                 life,
-                life + 1,
+                life + pin(era),
                 Ordering::SeqCst,
                 Ordering::Acquire,
             ) {
-                Ok(_) => return true,
+                Ok(_) => return Some(era),
                 Err(actual) => life = actual,
             }
         }
@@ -147,12 +169,13 @@ pub(super) struct Pinned {
     store: &'static Store,
     slot: &'static Slot,
     id: u64,
+    /// The count that the pin is in.
+    era: bool,
 }
 
 impl Pinned {
     pub(super) fn new(store: &'static Store, slot: &'static Slot, id: u64) -> Option<Self> {
-        // Not `then_some`: a value made and dropped after a failure would give back a pin that nobody took.
-        slot.try_pin(generation(id)).then(|| Self { store, slot, id })
+        slot.try_pin(generation(id)).map(|era| Self { store, slot, id, era })
     }
 
     pub(super) fn id(&self) -> u64 {
@@ -180,9 +203,21 @@ impl Pinned {
         unsafe { &*metadata }
     }
 
-    /// Whether no other pin is held. Stays true only for what the caller already made unreachable.
-    pub(super) fn is_alone(&self) -> bool {
-        self.slot.life.load(Ordering::SeqCst) & PINS == 1
+    /// The era, and whether no other pin is held that was taken in the one before. The latter stays true only for what was
+    /// made unreachable in that one.
+    pub(super) fn era(&self) -> (bool, bool) {
+        let life = self.slot.life.load(Ordering::SeqCst);
+        let era = life & ERA != 0;
+        (era, pins(life, !era) == u64::from(self.era != era))
+    }
+
+    /// Begins the next era, if `era` is still the present one and no pin of the one before is left.
+    pub(super) fn end_era(&self, era: bool) {
+        let next = |life: u64| {
+            let is_over = (life & ERA != 0) == era && pins(life, !era) == 0;
+            is_over.then_some(life ^ ERA)
+        };
+        let _ = self.slot.life.fetch_update(Ordering::SeqCst, Ordering::SeqCst, next);
     }
 
     /// Takes a reference, unless the span has none left.
@@ -252,9 +287,9 @@ pub(super) enum Cell {
 impl Drop for Pinned {
     fn drop(&mut self) {
         // AcqRel: the last one to leave frees what the others read.
-        let before = self.slot.life.fetch_sub(1, Ordering::AcqRel);
+        let before = self.slot.life.fetch_sub(pin(self.era), Ordering::AcqRel);
         // Exactly one operation leads to "closed and unpinned", as nothing can be pinned after it was closed.
-        if before & CLOSED != 0 && before & PINS == 1 {
+        if before & CLOSED != 0 && pins(before, false) + pins(before, true) == 1 {
             self.slot.context.clear();
             self.store.recycle(self.slot, self.id);
         }

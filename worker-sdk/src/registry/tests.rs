@@ -137,6 +137,33 @@ fn a_block_read_under_a_pin_survives_a_merge_and_the_close_of_its_span() {
 }
 
 #[test]
+fn what_merges_leave_is_freed_although_somebody_always_looks_at_the_span() {
+    static OWN: Store = Store::new(4);
+    let number = 7_000_000;
+    let id = OWN.open(number, &store::OVERFLOW_METADATA, None).unwrap();
+    let pin = || OWN.pin(number, id).unwrap();
+    let before = context::BLOCKS.load(Ordering::SeqCst);
+    let mut held = pin();
+    for _ in 0..2_000 {
+        let next = pin();
+        let writer = pin();
+        for _ in 0..=CONTEXT_BLOCKS_MAX {
+            writer.push_context(0, bytes("value"));
+        }
+        assert!(writer.merge_context(0, |_| bytes("merged")));
+        drop(writer);
+        // One of them looks at any time.
+        held = next;
+    }
+    // Other tests have some blocks at the same time.
+    let left = context::BLOCKS.load(Ordering::SeqCst).saturating_sub(before);
+    assert!(left < 5_000, "{left} of 20,000 blocks wait for an end that never comes");
+    held.close();
+    let left = context::BLOCKS.load(Ordering::SeqCst).saturating_sub(before);
+    assert!(left < 5_000, "{left}");
+}
+
+#[test]
 fn a_scope_deeper_than_the_limit_shows_its_innermost_spans() {
     with_registry(|spans| {
         let mut chain = vec![info_span!("root")];
