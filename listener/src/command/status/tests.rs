@@ -115,3 +115,39 @@ fn json_for_programs_is_the_same_value_and_safe_on_a_terminal() {
     let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
     assert_eq!(value(&safe), value(hostile));
 }
+
+/// The answer, with something lost so many seconds ago.
+fn lost_before(seconds: u32) -> String {
+    let losses = format!(
+        r#""losses": {{
+            "full": {{"records": 3, "times": 1, "first": "2026-11-22T10:00:00.000000Z", "seconds_since_last": {seconds}}},
+            "cut_off": {{"records": null, "times": 2, "first": "2026-11-22T09:00:00.000000Z", "seconds_since_last": 90000}}}},
+           "missing""#
+    );
+    ANSWER.replacen("\"missing\"", &losses, 2).replace("\"missing\": 2", "\"missing\": 0")
+}
+
+#[test]
+fn a_loss_is_told_with_its_times_and_one_of_unknown_number_as_such() {
+    let text = plain(&lost_before(300), None);
+    let lost = text.lines().find(|line| line.starts_with("lost")).unwrap();
+    assert!(lost.contains("3 dropped (full 3)"), "{lost}");
+    assert!(lost.contains("2 times of unknown number (cut off 2)"), "{lost}");
+    assert!(lost.ends_with("; last 5m ago, first 2026-11-22T09:00:00.000000Z"), "{lost}");
+    assert!(text.contains("  └ lost: full 3, cut off 2 times; last 5m ago"), "{text}");
+}
+
+#[test]
+fn a_loss_is_no_alarm_any_more_after_an_hour() {
+    let styled = |seconds: u32| {
+        let fleet = Fleet::parse(&lost_before(seconds)).unwrap();
+        let text = text::of(&fleet, None);
+        let told = text.lines().filter(|line| line.contains("full 3") && line.contains("last "));
+        let alarms: Vec<bool> =
+            told.map(|line| line.contains(&crate::command::screen::WARNING.to_string())).collect();
+        assert_eq!(alarms.len(), 2, "in the facts and below the worker: {text}");
+        alarms
+    };
+    assert_eq!(styled(3599), [true, true]);
+    assert_eq!(styled(3601), [false, false]);
+}
