@@ -15,7 +15,7 @@
 //! The clock is a parameter, so that a test can count the waits that are asked for.
 
 use std::cell::OnceCell;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -66,6 +66,9 @@ impl Clock for SystemClock {
 pub(crate) struct Stall<C = SystemClock> {
     clock: C,
     budget: Duration,
+    /// Whether no call waits and the whole budget is left: then a release changes nothing, which a
+    /// call that sees one finds out without the lock.
+    is_calm: AtomicBool,
     outage: Mutex<Outage>,
 }
 
@@ -92,7 +95,7 @@ impl<C: Clock> Stall<C> {
         let budget = when_full.budget();
         let since = clock.now();
         let outage = Outage { left: budget, since, waiting: 0, released: false };
-        Self { clock, budget, outage: Mutex::new(outage) }
+        Self { clock, budget, is_calm: AtomicBool::new(true), outage: Mutex::new(outage) }
     }
 
     /// Whether no call waits at all.
@@ -108,9 +111,15 @@ impl<C: Clock> Stall<C> {
 
     /// A listener released bytes.
     pub(crate) fn released(&self) {
+        // Relaxed: a release that a call just misses, which begins to wait at this moment, is followed
+        // by another where a listener lives.
+        if self.is_calm.load(Ordering::Relaxed) {
+            return;
+        }
         let mut outage = self.outage();
         if outage.waiting == 0 {
             outage.left = self.budget;
+            self.is_calm.store(true, Ordering::Relaxed);
             return;
         }
         outage.released = true;
@@ -176,6 +185,7 @@ impl<'a, C: Clock> Call<'a, C> {
         }
         if outage.waiting == 0 {
             outage.since = now;
+            self.stall.is_calm.store(false, Ordering::Relaxed);
         }
         outage.waiting = outage.waiting.saturating_add(1);
         Some(Wait { stall: self.stall, length: left.min(at_most) })
@@ -203,6 +213,7 @@ impl<C: Clock> Drop for Wait<'_, C> {
         if outage.waiting == 0 {
             let over = std::mem::take(&mut outage.released);
             outage.left = if over { self.stall.budget } else { left };
+            self.stall.is_calm.store(over, Ordering::Relaxed);
         }
     }
 }

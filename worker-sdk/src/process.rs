@@ -179,13 +179,27 @@ impl Road {
             self.hear_refusal(worker);
         }
         // A drop is counted and reported in band; the caller of a log macro can do nothing.
-        match self {
-            Self::Lane(lanes, queue) => {
-                if let Err(NotTaken::NoSpace(error)) = queue.record(lanes, record, urgent, callsite)
-                {
-                    self.send_without_room(worker, &error, record, urgent, callsite);
-                }
+        if let Self::Lane(lanes, queue) = self {
+            if let Err(NotTaken::NoSpace(error)) = queue.record(lanes, record, urgent, callsite) {
+                self.send_without_room(worker, &error, record, urgent, callsite);
             }
+        } else {
+            self.send_shared(worker, record, urgent, callsite);
+        }
+    }
+
+    /// As [`send`](Self::send), through what threads share. Apart from it, so that the way of a lane
+    /// is short enough to stand in its caller.
+    #[inline(never)]
+    fn send_shared(
+        &mut self,
+        worker: &'static Worker,
+        record: &mut Vec<u8>,
+        urgent: bool,
+        callsite: CallsiteOf<'_>,
+    ) {
+        match self {
+            Self::Lane(..) => {}
             Self::Shared(lanes) => {
                 if let Err(NotTaken::NoSpace(error)) = lanes.record_shared(record, urgent, callsite)
                 {
@@ -199,9 +213,11 @@ impl Road {
             }
             Self::Socket(queue) | Self::Exile(_, queue) => {
                 let _ = queue.record(record, urgent, callsite);
-                let refused = queue.try_with(|queue| queue.refused().map(str::to_owned));
-                if let Some(why) = refused.flatten() {
-                    say::refusal(&why);
+                if queue.is_refused() {
+                    let why = queue.try_with(|queue| queue.refused().map(str::to_owned));
+                    if let Some(why) = why.flatten() {
+                        say::refusal(&why);
+                    }
                 }
             }
         }

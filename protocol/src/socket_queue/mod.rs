@@ -21,6 +21,7 @@ use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::poll::PollFlags;
@@ -131,6 +132,8 @@ pub struct SocketQueue {
     callsites: HashMap<usize, u32, BuildHasherDefault<AddressHasher>>,
     definitions: Vec<u8>,
     refused: Option<String>,
+    /// Whether it was ever refused, for those who don't take the queue's lock for that.
+    is_refused: Arc<AtomicBool>,
     /// Connections that it made so far.
     connections: u64,
     /// It has said goodbye, and says it again behind whatever is logged from now on.
@@ -162,6 +165,7 @@ impl SocketQueue {
             callsites: HashMap::default(),
             definitions: Vec::new(),
             refused: None,
+            is_refused: Arc::default(),
             connections: 0,
             has_left: false,
             scratch: Vec::new(),
@@ -536,6 +540,8 @@ impl SocketQueue {
         }
         if let Some(why) = refused {
             self.refused = Some(why);
+            // Relaxed: who wants to know why takes the lock.
+            self.is_refused.store(true, Ordering::Relaxed);
             self.disconnect();
             self.retry_at = Some(Instant::now() + RETRY_REFUSED);
         } else if broken {

@@ -32,6 +32,7 @@ use crate::stall::{Access, Call, Missed, Stall};
 pub struct SharedQueue {
     queue: BoundedLock<SocketQueue>,
     stall: Arc<Stall>,
+    is_refused: Arc<AtomicBool>,
     missed: Missed,
     /// A name that the queue was not given yet.
     name: Mutex<Option<String>>,
@@ -57,6 +58,7 @@ impl SharedQueue {
         let queue = SocketQueue::new(config);
         Self {
             stall: Arc::clone(&queue.stall),
+            is_refused: Arc::clone(&queue.is_refused),
             queue: BoundedLock::new(queue),
             missed: Missed::default(),
             name: Mutex::default(),
@@ -83,6 +85,13 @@ impl SharedQueue {
                 DropReason::Full
             })
         })
+    }
+
+    /// Whether a listener refused this worker at least once ([`SocketQueue::refused`]).
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        // Relaxed: who wants to know why takes the lock.
+        self.is_refused.load(Ordering::Relaxed)
     }
 
     /// As [`SocketQueue::set_name`].
