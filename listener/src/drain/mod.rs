@@ -191,7 +191,7 @@ impl Drain {
         let revision = Revision::new(&options);
         let levels = Levels::take_over(&ownership.run_dir);
         if let Err(error) = options.worker_defaults.write(&ownership.run_dir) {
-            tracing::warn!(%error, "workers can't be told of the configuration's [worker]");
+            crate::diagnostic::warn!(%error, "workers can't be told of the configuration's [worker]");
         }
         let mut drain = Self {
             options,
