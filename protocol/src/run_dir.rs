@@ -48,6 +48,17 @@ fn non_empty_variable(name: &str) -> Option<PathBuf> {
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum RunDirError {
+    /// It is relative, and nobody knows to what.
+    #[error(
+        "the run directory {path} is relative, and the working directory can't be found: {source}. \
+         Give an absolute path with --run-dir or {VARIABLE}"
+    )]
+    NoWorkingDirectory {
+        /// The run directory, as it was given.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// It can't be looked at.
     #[error("the run directory {path} can't be read: {source}")]
     Unreadable {
@@ -92,6 +103,16 @@ pub enum RunDirError {
 }
 
 crate::debug_as_display!(RunDirError);
+
+/// A run directory as an absolute path, so that it stays the same folder when the process goes to
+/// another one, as daemons do. Links in it are not followed: what they lead to may change.
+///
+/// # Errors
+/// [`RunDirError::NoWorkingDirectory`]; also for an empty path.
+pub fn absolute(run_dir: &Path) -> Result<PathBuf, RunDirError> {
+    std::path::absolute(run_dir)
+        .map_err(|source| RunDirError::NoWorkingDirectory { path: run_dir.to_owned(), source })
+}
 
 /// The path of the socket of a run directory.
 ///

@@ -135,7 +135,9 @@ impl Builder {
     }
 
     /// The folder where the fleet meets; by default `$FLEETLOG_RUN_DIR`, else `/run/fleetlog`
-    /// for root, else `$XDG_RUNTIME_DIR/fleetlog`, else `/tmp/fleetlog-<uid>`.
+    /// for root, else `$XDG_RUNTIME_DIR/fleetlog`, else `/tmp/fleetlog-<uid>`. A relative one is
+    /// looked for from where the process is when the layer is built, and stays that folder wherever
+    /// the process goes.
     pub fn run_dir(mut self, run_dir: impl Into<PathBuf>) -> Self {
         self.run_dir = Some(run_dir.into());
         self
@@ -207,10 +209,11 @@ impl Builder {
     }
 
     pub(crate) fn build_worker(self) -> Result<&'static Worker, BuildError> {
-        let run_dir = match self.run_dir {
+        let given_run_dir = match self.run_dir {
             Some(run_dir) => run_dir,
             None => default_run_dir()?,
         };
+        let run_dir = run_dir::absolute(&given_run_dir)?;
         if self.window < WINDOW_MIN {
             return Err(BuildError::WindowTooSmall(self.window));
         }
@@ -228,6 +231,7 @@ impl Builder {
             None => Transport::from_environment()?,
         };
         let settings = Settings {
+            given_run_dir,
             run_dir,
             socket,
             transport,

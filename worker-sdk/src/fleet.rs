@@ -1,7 +1,9 @@
 //! A fleet from one program: fork named workers, wait for them, log how each ended.
 
+use std::ffi::CString;
 use std::fmt;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
@@ -13,6 +15,7 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
+use crate::builder::NAME_VARIABLE;
 use crate::fork;
 use crate::init::{InitError, init_with};
 use crate::layer::Layer;
@@ -43,6 +46,11 @@ const CODE_PANICKED: i32 = 101;
 /// # Ok(())
 /// # }
 /// ```
+///
+/// Programs that a worker executes find the fleet as well: the worker has the run directory and its
+/// name in its environment (`FLEETLOG_RUN_DIR`, `FLEETLOG_NAME`), in place of what it inherited, from
+/// before its work begins. They are put there in the child, by a list of variables of its own, so that no
+/// `setenv` of another thread can get in the way; a name with a zero byte is left out.
 ///
 /// A worker leaves with `_exit`: destructors and exit handlers that it inherited belong to the
 /// parent and do not run. Text that it printed without a line end stays unprinted.
@@ -111,12 +119,14 @@ impl<E: fmt::Display> Outcome for Result<(), E> {
 }
 
 impl Fleet {
-    /// A fleet that logs to the listener of a run directory, whether it lives yet or not.
+    /// A fleet that logs to the listener of a run directory, whether it lives yet or not. A relative
+    /// path is the folder of the layer that this program built with the same path, else the one
+    /// that it names now.
     ///
     /// # Errors
     /// Any [`InitError`] but that of a subscriber that is there already.
     pub fn new(run_dir: impl Into<PathBuf>) -> Result<Self, InitError> {
-        let run_dir = run_dir.into();
+        let run_dir: PathBuf = run_dir.into();
         let worker = match Worker::of(&run_dir) {
             Some(worker) => worker,
             None => Layer::builder().run_dir(run_dir).build_worker()?,
@@ -170,6 +180,7 @@ impl Fleet {
     }
 
     fn run_member<O: Outcome>(&self, name: &str, work: impl FnOnce() -> O) -> i32 {
+        self.tell_programs(name);
         crate::set_name(name);
         // The hook has told about a panic by then, to whoever asked to be told.
         let code = match catch_unwind(AssertUnwindSafe(|| work().failure())) {
@@ -185,6 +196,16 @@ impl Fleet {
         };
         crate::goodbye();
         code
+    }
+
+    /// Lets programs that the worker executes find the fleet.
+    fn tell_programs(&self, name: &str) {
+        let run_dir = self.worker.settings.run_dir.as_os_str().as_bytes();
+        let variable =
+            |name: &str, value: &[u8]| CString::new([name.as_bytes(), b"=", value].concat()).ok();
+        let variables =
+            [variable(run_dir::VARIABLE, run_dir), variable(NAME_VARIABLE, name.as_bytes())];
+        fork::put_into_environment(variables.into_iter().flatten().collect());
     }
 
     fn log_failure(&self, why: &str) {

@@ -14,7 +14,9 @@
 
 #![allow(unsafe_code, reason = "forks are noticed through the C library and raw pointers")]
 
+mod environment;
 mod published;
+mod signals;
 mod thread;
 
 use std::ptr;
@@ -22,7 +24,9 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
 use nix::libc;
 
+pub(crate) use environment::put_into_environment;
 pub(crate) use published::{Published, Retired};
+pub(crate) use signals::without_signals_of_writes;
 pub(crate) use thread::{Errand, park, start_thread, unpark_all};
 
 /// The page that a fork wipes; null = there is none, ask for the pid.

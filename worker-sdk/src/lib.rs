@@ -98,6 +98,9 @@ pub fn sync(timeout: Duration) -> Result<(), SyncError> {
 ///
 /// A process that ends by `exit`, or by returning from `main`, does this by itself; call it before
 /// `_exit`. Threads may go on logging.
+///
+/// Where records are lost with the process, because no listener could be given them, one sentence
+/// on standard error says how many, and why.
 pub fn goodbye() {
     for worker in Worker::all() {
         worker.goodbye();
@@ -105,12 +108,15 @@ pub fn goodbye() {
 }
 
 /// Sends the sentinel: the listener of a run directory drains what was logged before, syncs,
-/// and ends. Returns its receipt.
+/// and ends. Returns its receipt. A relative path is the folder of the layer that this program built
+/// with the same path, wherever the process is by now; else the one that it names now.
 ///
 /// # Errors
 /// Any [`ClientError`].
 pub fn stop(run_dir: impl AsRef<Path>, timeout: Duration) -> Result<Receipt, ClientError> {
-    match client::request(run_dir.as_ref(), Request::Stop, timeout, |_| ())? {
+    let given = run_dir.as_ref();
+    let run_dir = Worker::of(given).map_or(given, |worker| &worker.settings.run_dir);
+    match client::request(run_dir, Request::Stop, timeout, |_| ())? {
         Reply::Stopped(receipt) => Ok(*receipt),
         _ => Err(ClientError::Ended),
     }

@@ -6,18 +6,30 @@
 //! by nobody.
 
 use std::io;
+use std::path::Path;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use fleetlog_protocol::lane_queue::{LaneQueue, Lanes, LanesConfig, NotTaken};
 use fleetlog_protocol::message::DropReason;
 use fleetlog_protocol::segment::SegmentError;
-use fleetlog_protocol::socket_queue::{CallsiteOf, Config, LinkNumber, SharedQueue};
+use fleetlog_protocol::socket_queue::{
+    CallsiteOf, Config, LinkNumber, SharedQueue, SocketQueue, pause,
+};
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::unistd::{AccessFlags, faccessat};
 
 use crate::builder::Transport;
 use crate::fork;
 use crate::say;
 use crate::worker::Worker;
+
+/// How long an ending process waits for a listener that may have its removed lanes mapped.
+const PATIENCE_FOR_REMOVED: Duration = Duration::from_millis(100);
+
+/// How often it looks.
+const GLANCE: Duration = Duration::from_millis(1);
 
 pub(crate) struct Process {
     /// The lanes, or why there are none.
@@ -25,6 +37,10 @@ pub(crate) struct Process {
     socket: OnceLock<SharedQueue>,
     /// Whether the socket was chosen because the listener refused the lanes.
     has_left_lanes: AtomicBool,
+    /// Lost records of which this process has told: those that no listener was given, and those
+    /// in lanes that were removed.
+    told_undelivered: AtomicU64,
+    told_removed: AtomicU64,
 }
 
 /// The way that a thread's records take.
@@ -45,6 +61,8 @@ impl Process {
             lanes: OnceLock::new(),
             socket: OnceLock::new(),
             has_left_lanes: AtomicBool::new(false),
+            told_undelivered: AtomicU64::new(0),
+            told_removed: AtomicU64::new(0),
         }
     }
 
@@ -92,8 +110,39 @@ impl Process {
         error: &io::Error,
     ) -> Road {
         let why = format!("{error}: can't make a lane in {}", lanes.run_dir().display());
-        say::fallback(&why);
+        tell_fallback(worker, &why);
         Road::Socket(self.socket(worker, &why))
+    }
+
+    /// Says how many records are lost, where no listener has been given them and nobody will ask
+    /// this process again. Told once for each number.
+    pub(crate) fn tell_of_undelivered(&self, worker: &Worker, queue: &SocketQueue) {
+        let lost = queue.undelivered();
+        let socket = worker.settings.socket.display();
+        let why = match (queue.refused(), queue.trouble()) {
+            (Some(why), _) => format!("the listener refuses this worker: {why}"),
+            (None, Some(error)) if is_absence(error) => format!("no listener lives at {socket}"),
+            (None, Some(error)) => format!("{socket}: {error}"),
+            (None, None) => format!("the listener at {socket} took no more in time"),
+        };
+        tell_lost(&self.told_undelivered, lost, &why);
+    }
+
+    /// The same for lanes whose file was removed. A listener that has it mapped gets a moment.
+    pub(crate) fn tell_of_removed(&self, lanes: &Lanes) {
+        if !lanes.are_removed() {
+            return;
+        }
+        let heads = lanes.heads();
+        let deadline = Instant::now() + PATIENCE_FOR_REMOVED;
+        let waits = |(lane, head): &(usize, u64)| !lanes.is_written(*lane, *head);
+        while heads.iter().any(waits) && Instant::now() < deadline {
+            pause(GLANCE);
+        }
+        let unwritten = heads.iter().map(|(lane, head)| lanes.unwritten(*lane, *head));
+        let lost = unwritten.fold(lanes.untold_drops(), u64::saturating_add);
+        let why = format!("their file in {} was removed", lanes.run_dir().display());
+        tell_lost(&self.told_removed, lost, &why);
     }
 
     /// A way for the records of a thread that can keep no lane.
@@ -144,7 +193,7 @@ fn make_lanes(worker: &'static Worker) -> Result<Lanes, String> {
         file_number: &worker.segment_file,
     });
     made.map_err(|error| {
-        say::fallback(&error.to_string());
+        tell_fallback(worker, &error.to_string());
         match error {
             // What the system said comes first: the listener keeps the beginning.
             SegmentError::System { what, path, source } => {
@@ -153,6 +202,35 @@ fn make_lanes(worker: &'static Worker) -> Result<Lanes, String> {
             other => other.to_string(),
         }
     })
+}
+
+/// Tells of lost records, unless so many were told of already.
+fn tell_lost(told: &AtomicU64, lost: u64, why: &str) {
+    if lost > told.fetch_max(lost, Ordering::Relaxed) {
+        say::lost(lost, why);
+    }
+}
+
+/// Says once that records take the socket, or, where it is certain that they can't, that they don't.
+fn tell_fallback(worker: &Worker, why: &str) {
+    match unusable(&worker.settings.socket) {
+        None => say::fallback(why),
+        Some(error) => {
+            say::no_way(&format!("{why}; {}: {error}", worker.settings.socket.display()));
+        }
+    }
+}
+
+/// Why this process can't connect to a socket, whoever listens there; `None` = it can, or may once
+/// there is one.
+fn unusable(socket: &Path) -> Option<io::Error> {
+    let asked = faccessat(AT_FDCWD, socket, AccessFlags::W_OK, AtFlags::AT_EACCESS);
+    asked.err().map(io::Error::from).filter(|error| !is_absence(error))
+}
+
+/// Whether an error means that nobody listens, and nothing worse.
+fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
 }
 
 /// Closes this process's copy of its parent's connection, so that the listener notices when the

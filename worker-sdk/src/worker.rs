@@ -6,7 +6,7 @@
 //! that can't be taken is counted.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,7 @@ use fleetlog_protocol::worker_defaults::WorkerDefaults;
 use crate::builder::Transport;
 use crate::fork::{self, List, PerProcess, Published};
 use crate::process::{Process, Road, release_inherited};
+use crate::say;
 use crate::thread::{self, Caller, Inside};
 
 /// How long an ending process waits for another of its threads to let go of the queue.
@@ -36,6 +37,9 @@ static WORKERS: List<Worker> = List::new();
 /// What a worker was built with.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
+    /// The run directory as the program named it.
+    pub(crate) given_run_dir: PathBuf,
+    /// An absolute path.
     pub(crate) run_dir: PathBuf,
     pub(crate) socket: PathBuf,
     pub(crate) transport: Transport,
@@ -86,6 +90,7 @@ impl Worker {
     /// Makes a worker that lives as long as the program.
     pub(crate) fn new(settings: Settings, name: String) -> &'static Self {
         fork::prepare(in_child, at_exit);
+        say::set_up();
         let record_max = match settings.transport {
             Transport::Socket => settings.record_max,
             Transport::Auto | Transport::Lanes => settings.record_max.min(LANE_RECORD_MAX),
@@ -111,9 +116,13 @@ impl Worker {
         WORKERS.iter()
     }
 
-    /// The worker of a run directory, if there is one.
-    pub(crate) fn of(run_dir: &std::path::Path) -> Option<&'static Self> {
-        Self::all().find(|worker| worker.settings.run_dir == run_dir)
+    /// The worker of a run directory, if there is one, also by the relative path that the program
+    /// gave it, wherever the process is by now.
+    pub(crate) fn of(run_dir: &Path) -> Option<&'static Self> {
+        Self::all().find(|worker| {
+            let settings = &worker.settings;
+            settings.run_dir == run_dir || settings.given_run_dir == run_dir
+        })
     }
 
     /// The longest record, in bytes. The same whichever way a record takes in the end: a full
@@ -206,12 +215,22 @@ impl Worker {
     pub(crate) fn goodbye(&'static self) {
         let Some(process) = self.process.existing() else { return };
         let Some(_inside) = Inside::enter() else { return };
+        let reentrant = self.reentrant.swap(0, Ordering::Relaxed);
         if let Some(lanes) = process.existing_lanes() {
+            lanes.count_lost(DropReason::Reentrant, reentrant);
             thread::give_back(self);
             lanes.goodbye();
+            process.tell_of_removed(lanes);
         }
         if let Some(queue) = process.existing_socket() {
+            if process.existing_lanes().is_none() {
+                queue.count_lost(DropReason::Reentrant, reentrant);
+            }
             queue.goodbye(EXIT_PATIENCE);
+            let looked = queue.with(|queue| process.tell_of_undelivered(self, queue));
+            if looked.is_none() {
+                say::lost_without_a_number();
+            }
         }
     }
 

@@ -375,6 +375,19 @@ impl Lanes {
         count + u64::from(at < bytes.len())
     }
 
+    /// Dropped records of which no listener has told.
+    #[must_use]
+    pub fn untold_drops(&self) -> u64 {
+        self.segment.untold_drops()
+    }
+
+    /// Whether the file of the lanes was removed, so that only a listener that has it mapped reads
+    /// what stands in them.
+    #[must_use]
+    pub fn are_removed(&self) -> bool {
+        self.segment.is_removed()
+    }
+
     /// Reports the gaps of lanes that no thread holds, and notes that this worker leaves on
     /// purpose. What it published needs no waiting for.
     pub fn goodbye(&self) {

@@ -28,6 +28,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::stat::fstat;
 use nix::unistd::ftruncate;
 
 use crate::descriptor::{Kept, LinkNumber};
@@ -180,6 +181,14 @@ impl Segment {
         number.set(&self.file.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
+    /// Whether the file was removed: no listener will ever find it. Where its descriptor is lost
+    /// nobody can tell.
+    #[must_use]
+    pub fn is_removed(&self) -> bool {
+        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.get().is_some_and(|file| fstat(file).is_ok_and(|found| found.st_nlink == 0))
+    }
+
     /// Takes the lock again where the host has closed the descriptor that held it. Without the
     /// lock a listener that can't see this process's pid would take it for dead.
     pub(crate) fn renew_lock(&self, run_dir: &Path, number: &LinkNumber) {
@@ -297,6 +306,20 @@ impl Segment {
     pub fn count_drops(&self, reason: DropReason, count: u64) {
         // Relaxed: a count that publishes nothing.
         self.memory.word(drop_word(reason)).fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Dropped records of which no listener has told in the log.
+    #[must_use]
+    pub fn untold_drops(&self) -> u64 {
+        let words =
+            [DropReason::Full, DropReason::NoListener, DropReason::Reentrant].map(drop_word);
+        // Relaxed: counts that publish nothing. What the listener notes is its word.
+        let untold = words.map(|word| {
+            let told = self.memory.word(word + layout::REPORTED - layout::DROPS);
+            let counted = self.memory.word(word).load(Ordering::Relaxed);
+            counted.saturating_sub(told.load(Ordering::Relaxed))
+        });
+        untold.into_iter().fold(0, u64::saturating_add)
     }
 
     /// Notes that a lane was published to while the listener looked away.

@@ -19,6 +19,7 @@ mod window;
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -136,6 +137,7 @@ pub struct SocketQueue {
     is_refused: Arc<AtomicBool>,
     /// Connections that it made so far.
     connections: u64,
+    trouble: Option<io::Error>,
     /// It has said goodbye, and says it again behind whatever is logged from now on.
     has_left: bool,
     scratch: Vec<u8>,
@@ -167,6 +169,7 @@ impl SocketQueue {
             refused: None,
             is_refused: Arc::default(),
             connections: 0,
+            trouble: None,
             has_left: false,
             scratch: Vec::new(),
             heard_seq: 0,
@@ -294,6 +297,20 @@ impl SocketQueue {
     #[must_use]
     pub fn refused(&self) -> Option<&str> {
         self.refused.as_deref()
+    }
+
+    /// Records that no listener has been given: those that no connection took, dropped ones
+    /// among them. A process that ends with them is the last that knows of them.
+    #[must_use]
+    pub fn undelivered(&self) -> u64 {
+        let unsent = self.window.first_unsent_seq().map_or(0, |first| self.next_seq - first);
+        unsent.saturating_add(self.pending.total())
+    }
+
+    /// Why the last connection could not be made, if it could not.
+    #[must_use]
+    pub const fn trouble(&self) -> Option<&io::Error> {
+        self.trouble.as_ref()
     }
 
     /// Whether a connection stands at the moment.
@@ -484,10 +501,14 @@ impl SocketQueue {
         }
         self.retry_at = Some(now + self.retry_pause);
         self.retry_pause = (self.retry_pause * 2).min(RETRY_LONGEST);
-        let Ok(link) = Link::connect(&self.config.socket, self.config.link_number) else {
-            return false;
-        };
-        self.link = Some(link);
+        match Link::connect(&self.config.socket, self.config.link_number) {
+            Ok(link) => self.link = Some(link),
+            Err(error) => {
+                self.trouble = Some(error);
+                return false;
+            }
+        }
+        self.trouble = None;
         self.connections += 1;
         self.prelude.clear();
         self.prelude_sent = 0;

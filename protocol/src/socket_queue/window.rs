@@ -101,13 +101,22 @@ impl Window {
     pub(super) fn first_seq(&self) -> Option<u64> {
         let mut at = self.start;
         while let Ok(Some(frame)) = frame::take(&self.bytes[at..]) {
-            if frame.kind == Kind::Gap {
-                return Gap::decode(frame.body).ok().map(|gap| gap.first_seq);
-            }
             if frame.kind.is_sequenced() {
-                return stamp_of(frame.body).map(|(seq, _)| seq);
+                return first_seq_of(&frame);
             }
             at += frame.len;
+        }
+        None
+    }
+
+    /// The first sequence number that no connection has taken as a whole.
+    pub(super) fn first_unsent_seq(&self) -> Option<u64> {
+        let mut at = self.start;
+        while let Ok(Some(frame)) = frame::take(&self.bytes[at..]) {
+            at += frame.len;
+            if at > self.sent && frame.kind.is_sequenced() {
+                return first_seq_of(&frame);
+            }
         }
         None
     }
@@ -150,6 +159,14 @@ impl Window {
         self.fresh -= self.start;
         self.start = 0;
     }
+}
+
+/// Where the numbers of a sequenced frame begin: a gap stands for several.
+fn first_seq_of(frame: &frame::Frame<'_>) -> Option<u64> {
+    if frame.kind == Kind::Gap {
+        return Gap::decode(frame.body).ok().map(|gap| gap.first_seq);
+    }
+    stamp_of(frame.body).map(|(seq, _)| seq)
 }
 
 #[cfg(test)]

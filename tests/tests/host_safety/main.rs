@@ -7,7 +7,7 @@ mod places;
 
 use std::path::Path;
 
-use fleetlog_tests::{Fixture, binaries, judge, wait};
+use fleetlog_tests::{Fixture, ListenerUnderTest, binaries, judge, wait};
 
 /// Records of each source.
 const RECORDS: u64 = 1500;
@@ -57,6 +57,11 @@ fn nothing_is_harmed_or_lost(fixture: &Fixture, deed: &str, extra: &[&str]) {
     let mut arguments = host(fixture, deed);
     arguments.extend(extra.iter().map(|word| (*word).to_owned()));
     let output = fixture.workload(arguments).succeed();
+    demand_everything(fixture, listener, &output);
+}
+
+/// Demands that a host that has ended harmed none of its files, and that everything is in the log.
+fn demand_everything(fixture: &Fixture, listener: ListenerUnderTest, output: &str) {
     wait::until("the host has ended", || folder(fixture).join("lives").exists());
     assert!(!output.contains("lost"), "{output}");
     demand_own_files_unchanged(&folder(fixture));
@@ -66,4 +71,13 @@ fn nothing_is_harmed_or_lost(fixture: &Fixture, deed: &str, extra: &[&str]) {
     verdict.demand_exact(5, RECORDS);
     let attempted = 5 * RECORDS + OF_CALLSITES;
     assert!(receipt.written >= attempted, "{} of {attempted}", receipt.written);
+}
+
+/// The records that a program said were lost with it and its children.
+fn told_lost(output: &str) -> u64 {
+    let sentence = |line: &str| {
+        let (count, rest) = line.strip_prefix("fleetlog: ")?.split_once(' ')?;
+        rest.contains("are lost with it").then(|| count.parse::<u64>().expect("a number"))
+    };
+    output.lines().filter_map(sentence).sum()
 }

@@ -110,6 +110,8 @@ impl Heard {
     }
 }
 
+const NO_WAY: &str =
+    "fleetlog: records reach no listener, because neither lanes nor the socket can be used: ";
 const NOTICE: &str = "fleetlog: records go over the socket, because lanes can't be used: ";
 
 fn logs_ten() {
@@ -144,7 +146,15 @@ fn a_run_directory_that_can_not_be_made_fails_nothing() {
     let run_dir = file.join("run");
     let run_dir = run_dir.to_str().expect("a path");
     let left = Play::start_in(folder, "logs_ten", &[("FLEETLOG_RUN_DIR", run_dir)]).end_well();
-    assert_eq!(left.stderr.matches(NOTICE).count(), 1, "{}", left.stderr);
+    // No socket can ever be there either.
+    assert_eq!(left.stderr.matches(NOTICE).count(), 0, "{}", left.stderr);
+    assert_eq!(left.stderr.matches(NO_WAY).count(), 1, "{}", left.stderr);
+    assert_eq!(
+        left.stderr.matches("fleetlog: 10 records of process").count(),
+        1,
+        "{}",
+        left.stderr
+    );
     assert!(left.stderr.contains("Not a directory"), "{}", left.stderr);
 }
 

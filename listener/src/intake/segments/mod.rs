@@ -24,7 +24,7 @@ use fleetlog_protocol::frame::{self, Kind};
 use fleetlog_protocol::lane::Reader;
 use fleetlog_protocol::limits::CONNECTIONS_PER_UID_MAX;
 use fleetlog_protocol::message::{Drops, Name, QueueId};
-use fleetlog_protocol::segment::{Description, FileName, ForeignSegment, MappedLane};
+use fleetlog_protocol::segment::{Description, FileName, ForeignSegment, MappedLane, start_time};
 use fleetlog_protocol::stamp::{self, Stamp};
 
 use super::buffer::Shared;
@@ -176,7 +176,7 @@ impl Segments {
         if let Some(index) = known {
             let owner = self.list[index].as_ref().map(|known| known.described.uid);
             return match (peer, owner) {
-                (Some(peer), Some(owner)) if peer.uid != owner => {
+                (Some(peer), Some(owner)) if !speaks_for(peer, file, owner) => {
                     Err(refuse(format!("{file} belongs to uid {owner}")))
                 }
                 _ => Ok(index),
@@ -194,10 +194,10 @@ impl Segments {
         }
         let peer = match peer {
             // Whoever names another user's segment does not speak for it.
-            Some(peer) if peer.uid != described.uid => {
+            Some(peer) if !speaks_for(peer, file, described.uid) => {
                 return Err(refuse(format!("{file} belongs to uid {}", described.uid)));
             }
-            Some(peer) if peer.pid != 0 => peer,
+            Some(peer) if peer.pid != 0 => Peer { pid: peer.pid, uid: described.uid },
             _ => Peer { pid: described.pid, uid: described.uid },
         };
         let of_uid = self.of_uid.entry(peer.uid).or_default();
@@ -548,6 +548,15 @@ impl Segments {
             self.watch(lane);
         }
     }
+}
+
+/// Whether a peer may ring for a segment of this owner: its user, and the very process that the
+/// file is named after, which may have become another user since it made it.
+fn speaks_for(peer: Peer, file: FileName, owner: u32) -> bool {
+    let is_its_process = || {
+        peer.pid == file.pid && file.start_time > 0 && start_time(peer.pid) == Some(file.start_time)
+    };
+    peer.uid == owner || is_its_process()
 }
 
 impl Lane {

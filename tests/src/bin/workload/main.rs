@@ -39,6 +39,7 @@ fn main() {
         "exec" => exec::run(&mut arguments),
         "forkstorm" => forkstorm::run(&forkstorm::ForkStorm::from(&mut arguments)),
         "host" => host::run(&host::Host::from(&mut arguments)),
+        "hostfleet" => host::fleet::run(&mut arguments),
         "hostile" => hostile::run(&mut arguments),
         "level" => level::run(&level::Level::from(&mut arguments)),
         "lone" => lone::run(&lone::Lone::from(&mut arguments)),

@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::fs::{self, File};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{Signal, raise};
@@ -25,13 +25,20 @@ pub(super) fn before_set_up(deed: &str) {
         "without standard streams" => (0..3).for_each(close),
         "alarms" => signals::ring_every_millisecond(),
         "few descriptors" => limit(Resource::RLIMIT_NOFILE, 40),
+        "little memory" => little_memory(),
         _ => {}
     }
 }
 
-pub(super) fn run(host: &Host) {
+/// Does the deed, and returns where the host's own folder is from then on.
+pub(super) fn run(host: &Host) -> PathBuf {
     match host.deed.as_str() {
-        "nothing" | "without standard streams" | "alarms" | "few descriptors" | "tiny stacks" => {}
+        "nothing"
+        | "without standard streams"
+        | "alarms"
+        | "few descriptors"
+        | "little memory"
+        | "tiny stacks" => {}
         "close_range" => close_everything(),
         "dup2 over everything" => dup2_over_everything(&host.folder),
         "daemonise twice" => {
@@ -42,10 +49,31 @@ pub(super) fn run(host: &Host) {
         "no more descriptors" => no_more_descriptors(),
         "files of no size" => limit(Resource::RLIMIT_FSIZE, 64 << 10),
         "stop" => raise(Signal::SIGSTOP).expect("a signal"),
-        "chroot" => chroot(&host.folder),
+        "setuid" => become_nobody(),
+        "chroot" => {
+            chroot(&host.folder);
+            return PathBuf::from("/");
+        }
         "unshare and mount over it" => mount_over(&run_dir()),
-        "remove the run directory" => fs::remove_dir_all(run_dir()).expect("the run directory"),
         deed => panic!("no deed `{deed}`"),
+    }
+    host.folder.clone()
+}
+
+/// Runs something in a child, which ends by `exit` as a program does.
+pub(super) fn in_child(work: impl FnOnce()) {
+    // SAFETY: what a child may do is what is tested.
+    match unsafe { libc::fork() } {
+        -1 => panic!("no fork"),
+        0 => {
+            work();
+            std::process::exit(0)
+        }
+        child => {
+            let ended = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(child), None);
+            let is_good = matches!(ended, Ok(nix::sys::wait::WaitStatus::Exited(_, 0)));
+            assert!(is_good, "the child ended with {ended:?}");
+        }
     }
 }
 
@@ -134,4 +162,20 @@ fn mount_over(folder: &Path) {
     // SAFETY: as above.
     let mounted = unsafe { libc::mount(kind, path.as_ptr(), kind, 0, none.cast()) };
     assert_eq!((private, mounted), (0, 0), "nothing was mounted");
+}
+
+/// Less room for addresses than a segment takes.
+fn little_memory() {
+    let pages = fs::read_to_string("/proc/self/statm").expect("the sizes");
+    let pages: u64 = pages.split(' ').next().expect("a size").parse().expect("a number");
+    limit(Resource::RLIMIT_AS, pages * 4096 + (14 << 20));
+}
+
+/// The user who owns nothing.
+const NOBODY: u32 = 65_534;
+
+fn become_nobody() {
+    // SAFETY: a plain call.
+    let failed = unsafe { libc::setuid(NOBODY) } != 0;
+    assert!(!failed, "no setuid");
 }

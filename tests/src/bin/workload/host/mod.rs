@@ -7,12 +7,13 @@
 
 mod deeds;
 mod files;
+pub(crate) mod fleet;
 mod words;
 
 use std::path::PathBuf;
 
 use crate::arguments::Arguments;
-use crate::setup::{PATIENCE, Setup, announce};
+use crate::setup::{PATIENCE, Setup, announce, wait_for};
 use files::OwnFiles;
 
 pub(crate) struct Host {
@@ -24,6 +25,10 @@ pub(crate) struct Host {
     threads: u64,
     /// Whether it demands that everything is in the files before it ends.
     syncs: bool,
+    /// Whether it waits for the test between the deed and what follows.
+    waits: bool,
+    /// Records of a child that is forked after the deed.
+    child_records: u64,
     folder: PathBuf,
 }
 
@@ -35,6 +40,8 @@ impl From<&mut Arguments> for Host {
             records: arguments.take("records", 1500),
             threads: arguments.take("threads", 3),
             syncs: arguments.take("sync", true),
+            waits: arguments.take("waits", false),
+            child_records: arguments.take("child-records", 0),
             folder: arguments.take("folder", PathBuf::new()),
         }
     }
@@ -44,8 +51,12 @@ pub(crate) fn run(host: &Host) {
     deeds::before_set_up(&host.deed);
     host.setup.install();
     log(host, "before");
-    deeds::run(host);
-    let own = OwnFiles::open(&host.folder);
+    let folder = deeds::run(host);
+    if host.waits {
+        announce(&folder, "done");
+        wait_for(&folder, "go");
+    }
+    let own = OwnFiles::open(&folder);
     log(host, "after");
     let threads: Vec<_> = (0..host.threads)
         .map(|number| format!("thread {number}"))
@@ -53,13 +64,20 @@ pub(crate) fn run(host: &Host) {
         .collect();
     assert!(threads.into_iter().all(|ended| ended), "a thread did not end");
     words::log_from_many_callsites();
+    if host.child_records > 0 {
+        deeds::in_child(|| {
+            for n in 0..host.child_records {
+                tracing::info!(source = "child", n, "of a child");
+            }
+        });
+    }
     // What a host prints goes where it meant it to go.
     own.print();
     if host.syncs {
         fleetlog_worker::sync(PATIENCE).expect("everything is in the files");
     }
     own.demand_unchanged();
-    announce(&host.folder, "lives");
+    announce(&folder, "lives");
 }
 
 /// More than the first steps of a lane's space hold.
