@@ -53,6 +53,9 @@ impl SocketQueue {
         if self.next_seq == 1 && self.pending.total() == 0 && self.link.is_none() {
             return None;
         }
+        // Now and not at the end: threads that log on keep the leave from ever coming to rest, and
+        // what they log from here on brings a goodbye of its own.
+        self.has_left = true;
         if self.window.has_room(0, true) {
             self.report_gap();
         }
