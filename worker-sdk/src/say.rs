@@ -7,12 +7,13 @@
 
 use std::io;
 use std::os::fd::AsFd as _;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::fstat;
 
-use crate::fork::{self, Replaceable};
+use crate::fork;
 
 static REFUSAL: AtomicBool = AtomicBool::new(false);
 static FALLBACK: AtomicBool = AtomicBool::new(false);
@@ -21,7 +22,7 @@ static NO_LEVEL: AtomicBool = AtomicBool::new(false);
 static NO_FILTER: AtomicBool = AtomicBool::new(false);
 
 /// Device and inode of standard error when the SDK was set up; empty = it was closed.
-static STANDARD_ERROR: Replaceable<(u64, u64)> = Replaceable::empty();
+static STANDARD_ERROR: OnceLock<(u64, u64)> = OnceLock::new();
 
 /// The longest sentence. A pipe that can be written to at all takes so much at once.
 const SENTENCE_MAX: usize = 4096;
@@ -32,7 +33,7 @@ pub(crate) fn set_up() {
     if !DONE.swap(true, Ordering::AcqRel)
         && let Some(found) = standard_error()
     {
-        STANDARD_ERROR.set(found);
+        let _ = STANDARD_ERROR.set(found);
     }
 }
 

@@ -7,28 +7,14 @@
 use std::ffi::{CStr, CString, c_char};
 use std::ptr;
 
-use crate::fork::Replaceable;
-
 unsafe extern "C" {
     static mut environ: *const *const c_char;
 }
-
-/// A list of variables and what it points to, kept as long as the process lives.
-struct Environment {
-    list: Vec<*const c_char>,
-    _own: Vec<CString>,
-}
-
-// SAFETY: it is made by one thread and never changed; what it points to lives for ever.
-unsafe impl Send for Environment {}
-// SAFETY: as above.
-unsafe impl Sync for Environment {}
 
 /// Puts variables into the environment of this process, each a text `NAME=value`. Only for a child
 /// right after its fork, which has no other thread. The list is never freed: the C library, or the
 /// host, may keep pointers into it.
 pub(crate) fn put_into_environment(variables: Vec<CString>) {
-    static CURRENT: Replaceable<Environment> = Replaceable::empty();
     // SAFETY: no other thread of this process exists that could change it.
     let mut next = unsafe { environ };
     let mut list = Vec::new();
@@ -42,13 +28,10 @@ pub(crate) fn put_into_environment(variables: Vec<CString>) {
         // SAFETY: the entry was not the last one.
         next = unsafe { next.add(1) };
     }
-    list.extend(variables.iter().map(|variable| variable.as_ptr()));
+    list.extend(variables.into_iter().map(|variable| variable.into_raw().cast_const()));
     list.push(ptr::null());
-    CURRENT.set(Environment { list, _own: variables });
-    if let Some(current) = CURRENT.get() {
-        // SAFETY: as above, and the list lives as long as the process.
-        unsafe { environ = current.list.as_ptr() };
-    }
+    // SAFETY: as above, and the list and what it points to live as long as the process.
+    unsafe { environ = list.leak().as_ptr() };
 }
 
 fn name_of(variable: &CStr) -> &[u8] {
