@@ -69,9 +69,14 @@ fn a_quick_benchmark_prints_every_row_with_its_verdict() {
 fn more_tables_are_printed_for_whoever_asks() {
     let report = report(&["--quick", "--no-main", "--all"]);
     for fleetlog in ["fleetlog over the socket", "fleetlog over lanes"] {
-        for (title, count) in
-            [("Births", 2), ("Growth", 2), ("Isolation", 3), ("Memory", 3), ("Followers", 3)]
-        {
+        for (title, count) in [
+            ("Births", 2),
+            ("Growth", 2),
+            ("Isolation", 3),
+            ("Memory", 3),
+            ("Followers", 3),
+            ("Stalls", 3),
+        ] {
             assert_rows(&rows(&report, title), fleetlog, count);
         }
     }

@@ -5,7 +5,7 @@ use crate::peer::Peer;
 pub(crate) const HELP: &str = "\
 usage: bench [--quick] [--workers N] [--records N] [--rounds N] [--bursts N] [--only PEER]...
              [--births] [--growth] [--isolation] [--packing] [--protocols] [--memory]
-             [--followers] [--all]
+             [--followers] [--stalls] [--all]
              [--no-main] [--processes N] [--fleet N]
   --quick        a few seconds: shows that the program works, its figures mean nothing
   --workers N    forked processes (4)
@@ -22,7 +22,8 @@ more tables, of append and fleetlog or of fleetlog alone:
   --protocols    what foreign clients send, taken by fleetlog and by rsyslog
   --memory       the listener's memory and the lanes' files
   --followers    throughput while others follow the log: three that run, fifty that are stopped
-  --all          these seven
+  --stalls       the longest call of 400 threads while the listener is stopped, or stutters
+  --all          these eight
   --no-main      leaves the tables of throughput and of single calls out
   --processes N  processes of a trial of births (2000)
   --fleet N      workers of the large fleet whose memory is looked at (500)";
@@ -37,10 +38,11 @@ pub(crate) enum Extra {
     Protocols,
     Memory,
     Followers,
+    Stalls,
 }
 
 impl Extra {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Births,
         Self::Growth,
         Self::Isolation,
@@ -48,6 +50,7 @@ impl Extra {
         Self::Protocols,
         Self::Memory,
         Self::Followers,
+        Self::Stalls,
     ];
 }
 
@@ -66,6 +69,8 @@ pub(crate) struct Options {
     pub(crate) births: u32,
     /// Processes, and threads of each, that idle in a trial of growth.
     pub(crate) idle: (u32, u32),
+    /// Threads of a trial of stalls, and records of each.
+    pub(crate) stalls: (u32, u32),
     /// Workers of the large fleet.
     pub(crate) fleet: u32,
     /// Bytes of the old file that is compressed.
@@ -92,6 +97,7 @@ impl Options {
                 "--protocols" => options.extras.push(Extra::Protocols),
                 "--memory" => options.extras.push(Extra::Memory),
                 "--followers" => options.extras.push(Extra::Followers),
+                "--stalls" => options.extras.push(Extra::Stalls),
                 "--all" => options.extras.extend(Extra::ALL),
                 "--workers" => options.workers = number(word, words.next(), 1)?,
                 "--records" => options.records = number(word, words.next(), 1)?,
@@ -128,6 +134,8 @@ impl Options {
             births: 2000,
             // With the four busy ones 4,096 threads log, which is the number that is promised.
             idle: (66, 62),
+            // The rest of what is logged beside a full window or a full lane is not little.
+            stalls: (400, 500),
             fleet: 500,
             packed: 1 << 30,
             peers: Vec::new(),
@@ -143,6 +151,7 @@ impl Options {
             bursts: 20,
             births: 30,
             idle: (3, 5),
+            stalls: (400, 200),
             fleet: 10,
             packed: 64 << 20,
             ..Self::full()

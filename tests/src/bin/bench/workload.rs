@@ -2,7 +2,7 @@
 
 use std::io;
 use std::ops::Range;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -87,6 +87,37 @@ pub(crate) fn log_and_stay(
         handle.join().map_err(|_| io::Error::other("a thread panicked"))??;
     }
     Ok(())
+}
+
+/// Lets each of some threads log so many records, all at once, and returns the time of the longest
+/// call.
+pub(crate) fn longest_call(threads: u32, records: u32) -> io::Result<Duration> {
+    let start = Arc::new(Barrier::new(threads as usize));
+    let mut handles = Vec::new();
+    for number in 0..threads {
+        let start = Arc::clone(&start);
+        handles.push(thread::Builder::new().spawn(move || {
+            start.wait();
+            let mut longest = Duration::ZERO;
+            for item in number * records..(number + 1) * records {
+                let begun = Instant::now();
+                record(item);
+                longest = longest.max(begun.elapsed());
+            }
+            longest
+        })?);
+    }
+    let mut longest = Duration::ZERO;
+    for handle in handles {
+        let of_thread = handle.join().map_err(|_| io::Error::other("a thread panicked"))?;
+        longest = longest.max(of_thread);
+    }
+    Ok(longest)
+}
+
+/// The records of a worker that [warmed up](warm_up) and then had its [`longest_call`].
+pub(crate) const fn records_of_stalls(threads: u32, records: u32) -> u32 {
+    WARM_UP + threads * records
 }
 
 /// The records that one worker logs in [`log_in_bursts`].

@@ -111,6 +111,17 @@ impl Consumer {
     }
 }
 
+impl Consumer {
+    /// Ends a listener whose workers may have dropped records. Returns the records that it wrote, and
+    /// those of whose loss it was told.
+    pub(crate) fn end_with_losses(self, place: &Place) -> io::Result<(u64, u64)> {
+        let listener = self.listener()?;
+        let receipt = fleetlog_worker::stop(place.run_dir(), PATIENCE).map_err(io::Error::other)?;
+        wait_for(listener)?;
+        Ok((receipt.written, receipt.dropped.total()))
+    }
+}
+
 fn spawn_listener(place: &Place, keeping: &Keeping) -> io::Result<ListenerProcess> {
     // A process inherits its parent's name.
     prctl::set_name(LISTENER)?;

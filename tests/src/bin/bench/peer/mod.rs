@@ -152,20 +152,28 @@ impl Peer {
                 follow(PRIORITY, &name, Arc::new(Datagrams::to(&place.socket())?))?;
             }
             Self::S6Log => follow("", &name, Arc::new(consumer.pipe()?))?,
-            Self::Socket => return set_up_fleetlog(name, Transport::Socket, place),
-            Self::Lanes => return set_up_fleetlog(name, Transport::Lanes, place),
+            Self::Socket | Self::Lanes => {
+                let transport = self.transport().unwrap_or_default();
+                return set_up_fleetlog(name, transport, place, STALL_BUDGET);
+            }
             Self::Floor => set_global(tracing_subscriber::registry().with(Floor))?,
         }
         Ok(Box::new(|| ()))
     }
 }
 
-fn set_up_fleetlog(name: String, transport: Transport, place: &Place) -> io::Result<Leave> {
+/// Makes this process log as a worker of fleetlog.
+pub(crate) fn set_up_fleetlog(
+    name: String,
+    transport: Transport,
+    place: &Place,
+    stall_budget: Duration,
+) -> io::Result<Leave> {
     let layer = Layer::builder()
         .run_dir(place.run_dir())
         .name(name)
         .transport(transport)
-        .when_full(WhenFull::Block { stall_budget: STALL_BUDGET })
+        .when_full(WhenFull::Block { stall_budget })
         .build()
         .map_err(io::Error::other)?;
     set_global(fleetlog_worker::registry().with(layer))?;

@@ -9,6 +9,7 @@ mod memory;
 mod packing;
 mod protocols;
 mod row;
+mod stalls;
 mod throughput;
 
 use std::fmt;
@@ -26,6 +27,7 @@ use packing::Packing;
 use protocols::Protocols;
 pub(crate) use row::Spread;
 use row::{Row, heading, share};
+use stalls::Stalls;
 use throughput::Throughput;
 
 /// Hears what is measured next.
@@ -69,6 +71,9 @@ pub(crate) fn of(options: &Options) -> Vec<Box<dyn Table>> {
     }
     if options.wants(Extra::Followers) {
         tables.push(Box::new(Followers::new(options)));
+    }
+    if options.wants(Extra::Stalls) {
+        tables.push(Box::new(Stalls::new(options)));
     }
     tables
 }
