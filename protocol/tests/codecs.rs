@@ -12,8 +12,8 @@ use fleetlog_protocol::limits::{
     RECORD_MIN, SPAN_DEPTH_MAX,
 };
 use fleetlog_protocol::message::{
-    Ack, Attach, Drops, Gap, Goodbye, Hello, LevelChange, Loss, Losses, Name, QueueId, Receipt,
-    Reply, Request, Welcome, WorkerAccount, bounded_name,
+    Ack, Attach, Drops, Gap, Goodbye, Hello, LeftBehind, LevelChange, Loss, Losses, Name, QueueId,
+    Receipt, Reply, Request, Welcome, WorkerAccount, bounded_name,
 };
 use fleetlog_protocol::record::{self, FieldEncoder, FieldName, Record, RecordEncoder, Value};
 use fleetlog_protocol::segment::FileName;
@@ -110,6 +110,11 @@ fn receipt() -> impl Strategy<Value = Receipt> {
                 truncated,
                 doubles,
                 offences,
+                left: offences,
+                left_named: vec![LeftBehind {
+                    what: "1.2.0".to_owned(),
+                    why: "no room".to_owned(),
+                }],
                 losses,
                 accounts,
             }

@@ -9,8 +9,8 @@ use fleetlog_protocol::callsite::Definition;
 use fleetlog_protocol::frame::{self, Kind, PREFACE};
 use fleetlog_protocol::limits::PROTOCOL_VERSION;
 use fleetlog_protocol::message::{
-    Ack, Attach, Drops, Gap, Goodbye, Hello, LevelChange, Loss, Losses, Name, QueueId, Receipt,
-    Refusal, RefusalReason, Reply, Request, Welcome, WorkerAccount,
+    Ack, Attach, Drops, Gap, Goodbye, Hello, LeftBehind, LevelChange, Loss, Losses, Name, QueueId,
+    Receipt, Refusal, RefusalReason, Reply, Request, Welcome, WorkerAccount,
 };
 use fleetlog_protocol::record::{self, FieldEncoder, FieldName, RecordEncoder};
 use fleetlog_protocol::segment::FileName;
@@ -390,16 +390,18 @@ fn a_receipt_has_these_bytes() {
         truncated: 8,
         doubles: 9,
         offences: 10,
-        dropped: Drops([11, 12, 13, 14]),
+        left: 11,
+        left_named: vec![LeftBehind { what: "1.2.0".to_owned(), why: "so".to_owned() }],
+        dropped: Drops([12, 13, 14, 15]),
         losses,
         accounts: vec![account],
     };
-    let numbers: Vec<u8> = (1..=14_u64).flat_map(u64::to_le_bytes).collect();
+    let numbers: Vec<u8> = (1..=15_u64).flat_map(u64::to_le_bytes).collect();
     assert_frame(
         Kind::Reply,
         |out| Reply::Stopped(Box::new(receipt)).encode(out),
         &[
-            &[200, 0, 0, 0, 33, 2],
+            &[218, 0, 0, 0, 33, 2],
             &[4, 3, 0, 0],
             &numbers,
             &[1, 7],
@@ -407,6 +409,10 @@ fn a_receipt_has_these_bytes() {
             &[30, 0, 0, 0, 0, 0, 0, 0],
             &[40, 0, 0, 0, 0, 0, 0, 0],
             &[40, 0, 0, 0, 0, 0, 0, 0],
+            &[1, 5],
+            b"1.2.0",
+            &[2],
+            b"so",
             &[1, 0],
             &[1],
             b"w",

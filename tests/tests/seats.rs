@@ -125,3 +125,96 @@ fn clients_that_wait_for_a_seat_are_served_in_their_turn_and_are_no_offenders() 
     let verdict = judge::judge(&fixture.log());
     assert_eq!(verdict.sources.len(), 300);
 }
+
+/// As many as a listener under [`TIGHT`] can't map at once.
+const MANY: &str = "150";
+
+/// Address space for about forty segments beside the listener's own.
+const TIGHT: &str = "-v 1300000";
+
+/// Lets workers die while nobody listens.
+fn leave_segments(fixture: &Fixture) {
+    ends(fixture, "kill", MANY, "20").succeed();
+    // Their parent, who says how each ended, has one as well.
+    assert!(segments(fixture) > 150, "{}", segments(fixture));
+}
+
+fn demand_all_returned(fixture: &Fixture) {
+    let returned = judge::returned_calls(fixture.path());
+    assert_eq!(returned.len(), 150);
+    judge::judge(&fixture.log()).demand_prefixes(&returned);
+    assert_eq!(segments(fixture), 0, "segments were left behind");
+}
+
+#[test]
+fn stop_takes_in_more_segments_than_can_be_mapped_at_once() {
+    let fixture = lanes();
+    leave_segments(&fixture);
+    let listener = fixture.listener().under_limit(TIGHT).start();
+    let receipt = listener.stop();
+    assert!(receipt.is_complete(), "{receipt:?}");
+    demand_all_returned(&fixture);
+}
+
+#[test]
+fn a_signal_takes_in_what_a_command_does() {
+    let fixture = lanes();
+    leave_segments(&fixture);
+    let mut listener = fixture.listener().under_limit(TIGHT).start();
+    listener.program.signal(Signal::SIGTERM);
+    assert_eq!(listener.program.code(), 0, "{}", listener.program.output());
+    demand_all_returned(&fixture);
+}
+
+#[test]
+fn a_listener_that_ends_with_the_last_worker_ends_when_all_had_ended_before_it_started() {
+    let fixture = lanes();
+    leave_segments(&fixture);
+    let mut listener =
+        fixture.listener().under_limit(TIGHT).with(["--exit-with-last-worker"]).launch();
+    assert_eq!(listener.program.code(), 0, "{}", listener.program.output());
+    demand_all_returned(&fixture);
+}
+
+#[test]
+fn living_workers_whose_segments_find_no_room_are_drained_at_the_end_as_well() {
+    let fixture = lanes();
+    let folder = fixture.path().to_str().expect("UTF-8").to_owned();
+    // They log once and live on.
+    let workers: Vec<Program> = (0..90)
+        .map(|number| {
+            let number = number.to_string();
+            let slow = ["--threads", "1", "--burst", "1", "--pause", "600000000"];
+            let all = ["lone", "--number", &number, "--folder", &folder];
+            fixture.workload(all.into_iter().chain(slow))
+        })
+        .collect();
+    wait::until("each has logged", || judge::returned_calls(fixture.path()).len() == 90);
+    let listener = fixture.listener().under_limit(TIGHT).start();
+    let receipt = listener.stop();
+    assert!(receipt.is_complete(), "{receipt:?}");
+    judge::judge(&fixture.log()).demand_prefixes(&judge::returned_calls(fixture.path()));
+    assert_eq!(segments(&fixture), 90, "they live");
+    drop(workers);
+}
+
+#[test]
+fn what_stop_has_to_leave_is_named_and_the_code_is_five() {
+    let fixture = lanes();
+    ends(&fixture, "kill", "2", "20").succeed();
+    // A segment of some later version.
+    let name = "4194000.17.0";
+    let later = fixture.run_dir().join("lanes").join(name);
+    let mut bytes = b"a later version".to_vec();
+    bytes.resize(2 << 20, 0);
+    fs::write(&later, &bytes).expect("a file");
+    let mut listener = fixture.listener().start();
+    let mut stop = fixture.command(["stop"]);
+    assert_eq!(stop.code(), 5, "{}", stop.output());
+    assert!(stop.output().contains(name), "{}", stop.output());
+    assert!(!stop.output().contains("Nothing was lost"), "{}", stop.output());
+    assert_eq!(listener.program.code(), 5, "{}", listener.program.output());
+    assert!(listener.program.output().contains(name), "{}", listener.program.output());
+    assert_eq!(fs::read(&later).expect("it is there"), bytes, "it is left as it was");
+    judge::judge(&fixture.log()).demand_prefixes(&judge::returned_calls(fixture.path()));
+}

@@ -23,6 +23,8 @@ pub(super) enum Code {
     Listener = 3,
     /// The time was over.
     TimedOut = 4,
+    /// The listener ended, and left something behind that it names.
+    LeftBehind = 5,
 }
 
 impl From<Code> for ExitCode {

@@ -112,7 +112,7 @@ impl Listen {
             "the listener ends"
         );
         screen.note(receipt::table(&receipt, common.verbose > 0));
-        Ok(Code::Done)
+        Ok(receipt::code(&receipt))
     }
 
     fn settings(&self) -> Settings {

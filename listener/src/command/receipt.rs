@@ -6,8 +6,14 @@ use fleetlog_protocol::message::{Drops, Losses, Lost, Receipt, WorkerAccount};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::exit::Code;
 use super::screen::{BAD, GOOD, WARNING};
-use super::table::{Align, Cell, Table, bytes, count, span, things};
+use super::table::{Align, Cell, Table, bytes, count, escape, span, things};
+
+/// How a command ends that ended a listener.
+pub(super) const fn code(receipt: &Receipt) -> Code {
+    if receipt.left > 0 { Code::LeftBehind } else { Code::Done }
+}
 
 /// The receipt as a table; with the workers one by one where something was lost or where asked.
 pub(super) fn table(receipt: &Receipt, every_worker: bool) -> String {
@@ -36,7 +42,19 @@ pub(super) fn table(receipt: &Receipt, every_worker: bool) -> String {
     if every_worker || !receipt.is_complete() {
         text.push_str(&workers(receipt));
     }
-    if receipt.is_complete() && receipt.died == 0 {
+    for left in &receipt.left_named {
+        let _ = writeln!(text, "left behind: lanes/{}: {}", escape(&left.what), escape(&left.why));
+    }
+    if receipt.left > 0 {
+        let _ = writeln!(
+            text,
+            "{BAD}{} left behind{BAD:#} in the run directory: what stands there is in no file yet.",
+            things(receipt.left, "segment") + if receipt.left == 1 { " was" } else { " were" }
+        );
+    }
+    if receipt.left > 0 && receipt.losses.is_empty() {
+        text.push_str("Nothing else is known to be lost.");
+    } else if receipt.is_complete() && receipt.died == 0 {
         let _ = write!(text, "{GOOD}Nothing was lost.{GOOD:#}");
     } else if receipt.is_complete() {
         // A worker that died may have counted drops that it could not tell any more.
@@ -163,6 +181,11 @@ pub(super) fn to_json(receipt: &Receipt) -> String {
         "truncated": receipt.truncated,
         "doubles": receipt.doubles,
         "offences": receipt.offences,
+        "left": receipt.left,
+        "left_named": receipt.left_named.iter().map(|left| json!({
+            "what": left.what,
+            "why": left.why,
+        })).collect::<Vec<_>>(),
         "losses": losses_to_json(&receipt.losses),
         "accounts": accounts,
     })

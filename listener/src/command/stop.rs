@@ -39,12 +39,17 @@ impl Stop {
             written = so_far;
             screen.progress(format_args!("draining: {} written", things(written, "record")));
         });
-        match answer.map_err(|error| Failure::request("stop", &error, written))? {
+        let reply = answer.map_err(|error| Failure::request("stop", &error, written))?;
+        let code = match &reply {
+            Reply::Stopped(receipt) => receipt::code(receipt),
+            _ => Code::Done,
+        };
+        match reply {
             Reply::Stopped(receipt) if self.json => screen.line(receipt::to_json(&receipt)),
             Reply::Stopped(_) if common.quiet => {}
             Reply::Stopped(receipt) => screen.line(receipt::table(&receipt, common.verbose > 0)),
             _ => return Err(Failure::unexpected_answer("stop")),
         }
-        Ok(Code::Done)
+        Ok(code)
     }
 }

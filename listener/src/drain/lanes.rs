@@ -18,6 +18,7 @@ use fleetlog_protocol::segment::{self, FileName};
 use fleetlog_protocol::stamp::{self, Stamp};
 
 use super::clock::after;
+use super::leftovers::Leftovers;
 use super::loss::LossEvent;
 use super::notice::Notice;
 use super::queues::{QueueIndex, age_of, credible_number};
@@ -38,6 +39,9 @@ const NAP_LONGEST: Duration = Duration::from_millis(5);
 /// How soon the folder of segments is looked at again, when somebody may be in it who could not
 /// ring.
 const SCAN: Duration = Duration::from_secs(1);
+
+/// Segments for which one look into their folder tries in vain to find room.
+const ATTEMPTS_MAX: u64 = 16;
 
 /// How long the end waits for processes to be gone that have hung up already.
 const DYING: Duration = Duration::from_millis(200);
@@ -63,9 +67,16 @@ impl Drain {
     /// listened, and of those that could not ring.
     pub(super) fn scan(&mut self) -> io::Result<()> {
         self.scan_at = None;
+        self.leftovers = Leftovers::default();
         let (mut found, mut unfinished, mut left) = (0_u64, 0_u64, 0_u64);
         for file in segment::scan(&self.ownership.run_dir)? {
-            if self.intake.segments.knows(file) {
+            if self.intake.segments.knows(file) || self.put_down.files.contains(&file) {
+                continue;
+            }
+            if self.leftovers.without_room >= ATTEMPTS_MAX {
+                // There is none for the others either, and each attempt costs.
+                left = left.saturating_add(1);
+                self.leftovers.without_room = self.leftovers.without_room.saturating_add(1);
                 continue;
             }
             match self.intake.segments.open(file, None) {
@@ -82,7 +93,11 @@ impl Drain {
                     unfinished = unfinished.saturating_add(1);
                     let _ = segment::remove(&self.ownership.run_dir, file);
                 }
+                Err(_) if segment::is_incomplete(&self.ownership.run_dir, file) => {
+                    left = left.saturating_add(1);
+                }
                 Err(offence) => {
+                    self.leftovers.note(file, &offence);
                     left = left.saturating_add(1);
                     if left.is_power_of_two() {
                         crate::diagnostic::warn!(segment = %file, left, "{offence}");
@@ -95,12 +110,14 @@ impl Drain {
             }
         }
         // A segment that could not be opened may be theirs.
-        if left == 0 {
+        if left == 0 && self.put_down.files.is_empty() {
             for queue in self.queues.without_a_segment() {
                 self.queues.end(queue);
             }
         }
+        self.leftovers.found = found;
         if found > 0 || unfinished > 0 {
+            self.worker_seen = true;
             crate::diagnostic::info!(found, unfinished, "segments of workers were found");
         }
         Ok(())
@@ -285,8 +302,10 @@ impl Drain {
         self.commit()
     }
 
-    /// Before the end: segments whose worker is gone need no next listener. A bell may not have
-    /// told yet of a worker that ended a moment before the sentinel came.
+    /// Before the end: segments whose worker is gone need no next listener, and what was logged before
+    /// the end is written, whoever logged it. A bell may not have told yet of a worker that ended a
+    /// moment before the sentinel came. Where there is not room for all segments at once they are
+    /// taken in in turns.
     pub(super) fn take_leave_of_the_dead(&mut self, cutoff: Stamp) -> Result<(), DrainError> {
         // Whoever could not ring is in the folder all the same.
         self.scan_at = Some(Instant::now());
@@ -301,12 +320,27 @@ impl Drain {
             if self.buries && self.trouble.is_none() {
                 continue;
             }
+            if self.leftovers.without_room > 0 && self.trouble.is_none() {
+                let put_down = self.put_down_all();
+                // Those of dead workers that were drained have left their room already.
+                let is_gain =
+                    self.leftovers.found > 0 || matches!(put_down, Ok(count) if count > 0);
+                self.note_trouble(put_down.map(|_| ()))?;
+                self.scan_at = Some(Instant::now());
+                if is_gain {
+                    continue;
+                }
+            }
+            let without_room = usize::from(self.leftovers.without_room > 0);
             let expected = if self.is_alone {
                 self.intake.segments.len().max(self.queues.hung_up())
             } else {
                 dying
             };
-            if expected == 0 || self.trouble.is_some() || Instant::now() >= deadline {
+            if expected.max(without_room) == 0
+                || self.trouble.is_some()
+                || Instant::now() >= deadline
+            {
                 return Ok(());
             }
             self.wake.wait_until(after(Instant::now(), NAP_LONGEST));

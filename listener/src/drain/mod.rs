@@ -12,6 +12,7 @@ mod clock;
 mod dedup;
 mod foreign;
 mod lanes;
+mod leftovers;
 mod level;
 mod loss;
 mod merge;
@@ -46,6 +47,7 @@ use crate::sink::{SinkError, Sinks};
 use crate::supervisor::Supervisor;
 use crate::wake::Wake;
 use clock::WallClock;
+use leftovers::{Leftovers, PutDown};
 use level::Levels;
 use loss::{LossEvent, Untold};
 use notice::{Notice, Notices};
@@ -148,6 +150,9 @@ pub(crate) struct Drain {
     news: Vec<LaneIndex>,
     /// When the folder of segments is looked at again: somebody may be in it who could not ring.
     scan_at: Option<Instant>,
+    /// Segments that the last look into the folder did not take in, and those that were put down.
+    leftovers: Leftovers,
+    put_down: PutDown,
     /// Segments ended in the last round, and more of them may.
     buries: bool,
     /// How long the drain naps while it looks at lanes.
@@ -213,6 +218,8 @@ impl Drain {
             active: Vec::new(),
             news: Vec::new(),
             scan_at: None,
+            leftovers: Leftovers::default(),
+            put_down: PutDown::default(),
             buries: false,
             nap: lanes::NAP_SHORTEST,
             trouble: None,
@@ -647,6 +654,7 @@ impl Drain {
             && self.queues.iter().all(|queue| queue.links == 0 || queue.has_hung_up())
             && self.queues.hung_up() == 0
             && self.intake.segments.len() == 0
+            && self.leftovers.without_room == 0
             && self.intake.foreign() == 0
             && !self.intake.inlet.is_active()
             && !self.intake.has_strangers()

@@ -153,10 +153,13 @@ impl Drain {
             doubles: self.totals.doubles,
             offences: self.offences(),
             losses,
+            left: self.leftovers.count(),
+            left_named: self.leftovers.named.clone(),
             accounts: Vec::new(),
         };
         self.queues.settle_accounts(&mut receipt);
         self.settle_lane_accounts(&mut receipt);
+        receipt.accounts.extend(self.put_down.accounts.iter().cloned());
         receipt
     }
 
@@ -177,14 +180,22 @@ impl Drain {
     /// not reported yet.
     fn losses(&self) -> Losses {
         let mut losses = self.totals.losses.clone();
-        for (index, segment) in self.intake.segments.iter() {
-            if let Some(account) = self.lane_account(index) {
-                let (first, last) = segment.drops_seen;
-                let times = (self.clock.time(first), self.clock.time(last));
-                losses.note_drops_between(account.unreported, times);
-            }
+        losses.add(&self.put_down.losses);
+        for (index, _) in self.intake.segments.iter() {
+            self.add_unreported(index, &mut losses);
         }
         losses
+    }
+
+    /// Adds what the worker of a segment has counted in it and not reported yet.
+    pub(super) fn add_unreported(&self, index: SegmentIndex, losses: &mut Losses) {
+        if let Some(account) = self.lane_account(index)
+            && let Some(segment) = self.intake.segments.get(index)
+        {
+            let (first, last) = segment.drops_seen;
+            let times = (self.clock.time(first), self.clock.time(last));
+            losses.note_drops_between(account.unreported, times);
+        }
     }
 
     fn offences(&self) -> u64 {

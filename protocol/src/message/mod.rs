@@ -13,7 +13,7 @@ mod refusal;
 
 pub use control::{LevelChange, Reply, Request};
 pub use loss::{Loss, Losses, Lost};
-pub use receipt::{Receipt, WorkerAccount};
+pub use receipt::{LeftBehind, Receipt, WorkerAccount};
 pub use refusal::{Refusal, RefusalReason};
 
 use crate::decode::{Cursor, DecodeError, check_count};

@@ -8,6 +8,9 @@ use crate::decode::{Cursor, DecodeError, check_count};
 /// Workers that a receipt names one by one; the sums cover all of them.
 const WORKERS_LISTED_MAX: usize = 2048;
 
+/// What was left behind that a receipt names one by one; the count covers all of it.
+const LEFT_NAMED_MAX: usize = 16;
+
 /// What a listener did in its life, and what is known of each worker.
 ///
 /// For each worker, `attempted = written + dropped`, as far as the worker could tell the
@@ -40,6 +43,11 @@ pub struct Receipt {
     pub offences: u64,
     /// Everything that was lost, by reason; the sums of drops and missing records are made of it.
     pub losses: Losses,
+    /// Segments that stand in the run directory and that this listener could not read: what was logged
+    /// in them before its end is in no file yet.
+    pub left: u64,
+    /// The first of them, at most 16.
+    pub left_named: Vec<LeftBehind>,
     /// The account of each worker, at most 2,048 of them, the first to come first.
     pub accounts: Vec<WorkerAccount>,
 }
@@ -57,6 +65,15 @@ pub struct WorkerAccount {
     pub dropped: Drops,
 }
 
+/// A segment that a listener had to leave where it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeftBehind {
+    /// Its file.
+    pub what: String,
+    /// Why it was left; cut to the length of a name.
+    pub why: String,
+}
+
 impl WorkerAccount {
     /// The records that the worker tried to log.
     #[must_use]
@@ -70,7 +87,7 @@ impl Receipt {
     /// worker that [`died`](Self::died) nobody knows what it could not tell any more.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.dropped.total() == 0 && self.missing == 0 && self.losses.is_empty()
+        self.dropped.total() == 0 && self.missing == 0 && self.losses.is_empty() && self.left == 0
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
@@ -87,11 +104,18 @@ impl Receipt {
             self.truncated,
             self.doubles,
             self.offences,
+            self.left,
         ] {
             out.extend_from_slice(&number.to_le_bytes());
         }
         self.dropped.encode(out);
         self.losses.encode(out);
+        let named = &self.left_named[..self.left_named.len().min(LEFT_NAMED_MAX)];
+        out.push(u8::try_from(named.len()).unwrap_or(0));
+        for left in named {
+            put_name(&left.what, out);
+            put_name(&left.why, out);
+        }
         let listed = &self.accounts[..self.accounts.len().min(WORKERS_LISTED_MAX)];
         out.extend_from_slice(&u16::try_from(listed.len()).unwrap_or(0).to_le_bytes());
         for account in listed {
@@ -107,7 +131,8 @@ impl Receipt {
         let pid = cursor.u32("a receipt's pid")?;
         let mut number = || cursor.u64("a receipt's count");
         let uptime = Duration::from_nanos(number()?);
-        let [workers, died, written, lines, bytes, missing, truncated, doubles, offences] = [
+        let [workers, died, written, lines, bytes, missing, truncated, doubles, offences, left] = [
+            number()?,
             number()?,
             number()?,
             number()?,
@@ -120,6 +145,15 @@ impl Receipt {
         ];
         let dropped = Drops::decode(&mut cursor)?;
         let losses = Losses::decode(&mut cursor)?;
+        let count = usize::from(cursor.u8("a receipt's count of what was left")?);
+        check_count("a receipt's count of what was left", count, LEFT_NAMED_MAX)?;
+        let mut left_named = Vec::new();
+        for _ in 0..count {
+            left_named.push(LeftBehind {
+                what: get_name(&mut cursor, "what was left")?.to_owned(),
+                why: get_name(&mut cursor, "why it was left")?.to_owned(),
+            });
+        }
         let count = usize::from(cursor.u16("a receipt's worker count")?);
         check_count("a receipt's worker count", count, WORKERS_LISTED_MAX)?;
         let mut accounts = Vec::new();
@@ -146,6 +180,8 @@ impl Receipt {
             doubles,
             offences,
             losses,
+            left,
+            left_named,
             accounts,
         })
     }

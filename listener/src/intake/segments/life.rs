@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use fleetlog_protocol::message::Drops;
-use fleetlog_protocol::segment::{self, start_time};
+use fleetlog_protocol::segment::{self, FileName, start_time};
 use fleetlog_protocol::stamp::Stamp;
 
 use super::guard::within;
@@ -236,7 +236,15 @@ impl Segments {
 
     /// Unmaps and removes a segment.
     pub(crate) fn remove(&mut self, index: SegmentIndex) {
-        let Some(segment) = self.list.get_mut(index).and_then(Option::take) else { return };
+        let Some(file) = self.unmap(index) else { return };
+        if let Err(error) = segment::remove(&self.run_dir, file) {
+            crate::diagnostic::warn!(segment = %file, %error, "a drained segment can't be removed");
+        }
+    }
+
+    /// Unmaps a segment, whose file stays.
+    pub(crate) fn unmap(&mut self, index: SegmentIndex) -> Option<FileName> {
+        let segment = self.list.get_mut(index).and_then(Option::take)?;
         for lane in &segment.lanes {
             self.lanes[*lane] = None;
             self.free_lanes.push(*lane);
@@ -249,8 +257,7 @@ impl Segments {
         if let Some(count) = self.of_uid.get_mut(&segment.peer.uid) {
             *count -= 1;
         }
-        if let Err(error) = segment::remove(&self.run_dir, segment.file) {
-            crate::diagnostic::warn!(segment = %segment.file, %error, "a drained segment can't be removed");
-        }
+        self.headroom.keep();
+        Some(segment.file)
     }
 }

@@ -9,6 +9,7 @@
 //! read is put aside, and so is a segment that was truncated.
 
 mod guard;
+mod headroom;
 mod life;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ use super::waiting::{Waiting, stamp_at_front};
 use super::{Offence, Token};
 use crate::sink::SinkMask;
 use guard::{Missing, within};
+use headroom::Headroom;
 use life::DEATH_CHECK_FIRST;
 
 /// A segment's number while the listener knows it.
@@ -121,6 +123,7 @@ pub(crate) struct Lane {
 #[derive(Debug)]
 pub(crate) struct Segments {
     run_dir: PathBuf,
+    headroom: Headroom,
     list: Vec<Option<Segment>>,
     free: Vec<SegmentIndex>,
     by_file: HashMap<FileName, SegmentIndex>,
@@ -148,6 +151,7 @@ impl Segments {
         guard::install()?;
         Ok(Self {
             run_dir: run_dir.to_owned(),
+            headroom: Headroom::new(),
             list: Vec::new(),
             free: Vec::new(),
             by_file: HashMap::new(),
@@ -184,7 +188,12 @@ impl Segments {
         }
         let foreign = ForeignSegment::open(&self.run_dir, file).map_err(|error| {
             let text = error.to_string();
-            if error.is_want_of_room() { Offence::NoRoom(text) } else { refuse(text) }
+            if error.is_want_of_room() {
+                self.headroom.give_back();
+                Offence::NoRoom(text)
+            } else {
+                refuse(text)
+            }
         })?;
         let described = within(&foreign.range(), || foreign.describe())
             .map_err(|Missing| Offence::Truncated)?
