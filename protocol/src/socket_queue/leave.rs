@@ -23,38 +23,34 @@ const LONELY_FAREWELL: Duration = Duration::from_millis(100);
 enum Leave {
     /// It was taken, or can't be.
     Over,
-    /// Something must happen first; `true` = everything is sent, so that a goodbye may follow without
-    /// it.
-    Wait(Ahead, bool),
+    /// Something must happen first.
+    Wait(Ahead),
 }
 
 /// Sends what waits, hears that it is in the files, and takes leave.
 pub(super) fn goodbye(mut queue: impl Access<SocketQueue>) {
-    let Some(Some(stall)) = queue.with(SocketQueue::begin_leave) else { return };
+    let Some(Some((stall, last))) = queue.with(SocketQueue::begin_leave) else { return };
     let call = stall.call();
     let alone_until = Instant::now() + LONELY_FAREWELL;
-    while let Some(Leave::Wait(ahead, everything_is_sent)) =
-        queue.with(|queue| queue.try_leave(alone_until))
-    {
+    while let Some(Leave::Wait(ahead)) = queue.with(|queue| queue.try_leave(last, alone_until)) {
         if !ahead.wait(&call) {
-            if everything_is_sent {
-                queue.with(SocketQueue::say_goodbye);
-            }
+            // What is sent may still be written; the listener then knows that this was no crash.
+            queue.with(|queue| queue.everything_is_sent() && queue.say_goodbye());
             break;
         }
     }
-    queue.with(|queue| queue.has_left = true);
 }
 
 impl SocketQueue {
-    /// Sends what can be sent. Returns what bounds the leave; `None` = a queue that never logged and
-    /// never connected has nothing to take leave from.
-    fn begin_leave(&mut self) -> Option<Arc<Stall>> {
+    /// Sends what can be sent. Returns what bounds the leave, and the last record that it waits for;
+    /// `None` = a queue that never logged and never connected has nothing to take leave from.
+    ///
+    /// What other threads log from here on brings a goodbye of its own along: they may go on as
+    /// long as the process lives, and the leave waits for none of it.
+    fn begin_leave(&mut self) -> Option<(Arc<Stall>, u64)> {
         if self.next_seq == 1 && self.pending.total() == 0 && self.link.is_none() {
             return None;
         }
-        // Now and not at the end: threads that log on keep the leave from ever coming to rest, and
-        // what they log from here on brings a goodbye of its own.
         self.has_left = true;
         if self.window.has_room(0, true) {
             self.report_gap();
@@ -64,27 +60,27 @@ impl SocketQueue {
         // it accepted last would be lost uncounted.
         let lonely = self.link.is_none() || !self.stall.never_waits();
         let default = WhenFull::Block { stall_budget: STALL_BUDGET_DEFAULT };
-        Some(if lonely { Arc::clone(&self.stall) } else { Arc::new(Stall::new(default)) })
+        let stall = if lonely { Arc::clone(&self.stall) } else { Arc::new(Stall::new(default)) };
+        Some((stall, self.last_seq()))
     }
 
-    /// Until everything is acknowledged: a listener that died since the last call took what it had
+    /// Until everything up to `last` is acknowledged: a listener that died since the last call took what it had
     /// not written along, and after this nobody is left to send it again.
-    fn try_leave(&mut self, alone_until: Instant) -> Leave {
+    fn try_leave(&mut self, last: u64, alone_until: Instant) -> Leave {
         if self.window.has_room(self.due_len(), true) {
             self.report_due();
         }
         self.flush_once();
         self.hear();
-        let nothing_left = self.acked() >= self.last_seq() && self.pending.total() == 0;
-        let everything_is_sent = self.everything_is_sent();
-        if nothing_left && everything_is_sent {
+        let nothing_left = self.acked() >= last && self.pending.total() == 0;
+        if nothing_left && self.everything_is_sent() {
             if self.say_goodbye() {
                 return Leave::Over;
             }
         } else if nothing_left && Instant::now() >= alone_until {
             return Leave::Over;
         }
-        Leave::Wait(self.ahead(), everything_is_sent)
+        Leave::Wait(self.ahead())
     }
 
     /// Says goodbye behind everything that was sent. `false` = the socket is full.
