@@ -56,16 +56,21 @@ impl SocketQueue {
             self.report_gap();
         }
         self.flush_once();
-        // A queue whose records never wait does so here for a listener that is there, or else what
-        // it accepted last would be lost uncounted.
-        let lonely = self.link.is_none() || !self.stall.never_waits();
-        let default = WhenFull::Block { stall_budget: STALL_BUDGET_DEFAULT };
-        let stall = if lonely { Arc::clone(&self.stall) } else { Arc::new(Stall::new(default)) };
+        // A listener that is there is waited for as long as a call may wait, also where records never
+        // wait, or where an outage has cost its budget: what was accepted last would be lost.
+        let stall = match (&self.link, self.config.when_full) {
+            (None, _) => Arc::clone(&self.stall),
+            (Some(_), WhenFull::DropNewest) => {
+                let default = WhenFull::Block { stall_budget: STALL_BUDGET_DEFAULT };
+                Arc::new(Stall::new(default))
+            }
+            (Some(_), block) => Arc::new(Stall::new(block)),
+        };
         Some((stall, self.last_seq()))
     }
 
-    /// Until everything up to `last` is acknowledged: a listener that died since the last call took what it had
-    /// not written along, and after this nobody is left to send it again.
+    /// Until everything up to `last` is acknowledged: a listener that died since the last call took
+    /// what it had not written along, and after this nobody is left to send it again.
     fn try_leave(&mut self, last: u64, alone_until: Instant) -> Leave {
         if self.window.has_room(self.due_len(), true) {
             self.report_due();
