@@ -74,13 +74,6 @@ pub const LANE_CAPACITY: usize = 256 << 10;
 /// of a segment, 1 GiB with this.
 pub const LANE_CAPACITY_MAX: usize = 16 << 20;
 
-/// The lanes of the largest size that one worker may fill, unless that is less than
-/// [`WORKER_SPACE_MIN`].
-pub const WORKER_LANES_MAX: usize = 4;
-
-/// The space of the lanes that any worker may take, in bytes: all of them, of the usual size.
-pub const WORKER_SPACE_MIN: usize = LANES_MAX * LANE_CAPACITY + CALLSITE_TABLE_MAX + (1 << 20);
-
 /// The share of its file system that the lanes of a run directory may take: one part in this many.
 /// A folder that is full of lanes would keep the programs out that it is shared with, and a tmpfs is
 /// memory.

@@ -165,7 +165,7 @@ impl Builder {
     }
 
     /// The bytes of records that travel over the socket and are kept until the listener has them
-    /// in its files; 4 MiB by default. Lanes have a size of their own, 256 KiB each. Memory is used as far as an outage needs it, at most twice this.
+    /// in its files; 4 MiB by default. Lanes have a size of their own ([`lane_max`](Self::lane_max)). Memory is used as far as an outage needs it, at most twice this.
     pub const fn window(mut self, bytes: usize) -> Self {
         self.window = bytes;
         self
@@ -181,12 +181,13 @@ impl Builder {
     }
 
     /// The bytes that a thread's lane may have, 256 KiB to 16 MiB, rounded up to a power of two. A lane
-    /// takes its space as it fills up; what it has once had stays until the process ends. By
+    /// takes its space as bytes pass through it, also where it is drained in time, and keeps it until the
+    /// process ends. By
     /// default what `$FLEETLOG_LANE_MAX` says, such as `16M`, else what the listener's configuration
     /// says (`[worker] lane_max`), else 256 KiB.
     ///
-    /// All lanes of a worker together take at most 16 MiB, or four of this size, and all lanes of a
-    /// run directory at most half of its file system; a thread whose lane can't grow uses the socket.
+    /// All lanes of a run directory together take at most half of its file system; a thread whose
+    /// lane can't grow uses the socket.
     pub const fn lane_max(mut self, bytes: usize) -> Self {
         self.lane_max = Some(bytes);
         self

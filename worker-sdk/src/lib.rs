@@ -80,12 +80,16 @@ pub struct SyncError(
 
 fleetlog_protocol::debug_as_display!(SyncError);
 
-/// Waits until everything that this process logged before the call is in the files.
+/// Waits until everything that this process logged before the call is in the files, but for records
+/// that were dropped, which are counted.
 ///
 /// # Errors
-/// [`SyncError`] when the time is over first.
+/// [`SyncError`] when the time is over first (a day at most), or where it can't be known: in a signal
+/// handler that interrupted a log call.
 pub fn sync(timeout: Duration) -> Result<(), SyncError> {
-    let deadline = Instant::now() + timeout;
+    // A clock can't show the end of an endless time.
+    let day = Duration::from_secs(86_400);
+    let deadline = Instant::now().checked_add(timeout).unwrap_or_else(|| Instant::now() + day);
     match Worker::all().map(|worker| worker.sync(deadline)).sum() {
         0 => Ok(()),
         waiting => Err(SyncError(waiting)),

@@ -182,7 +182,9 @@ impl Worker {
     /// Waits until everything logged so far is in the files; returns the records that are not.
     pub(crate) fn sync(&'static self, deadline: Instant) -> u64 {
         let Some(process) = self.process.existing() else { return 0 };
-        let Some(mut inside) = Inside::enter() else { return 0 };
+        // In a signal handler that interrupted a log call nothing can be looked at: at least that
+        // record is not known to be in the files.
+        let Some(mut inside) = Inside::enter() else { return 1 };
         let mut lanes = process.existing_lanes().map(LanesBehind::new);
         let mut socket = process.existing_socket().map(|queue| (queue, None));
         loop {
@@ -205,7 +207,7 @@ impl Worker {
             // A signal handler that logs while this thread only waits may do so.
             drop(inside);
             pause(GLANCE);
-            let Some(again) = Inside::enter() else { return 0 };
+            let Some(again) = Inside::enter() else { return 1 };
             inside = again;
         }
     }

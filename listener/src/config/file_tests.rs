@@ -85,7 +85,17 @@ fn an_unknown_key_is_refused_with_the_nearest_one() {
 #[test]
 fn a_key_that_resembles_none_is_refused_with_all_that_are_known() {
     refused("[listener]\ncolour = 1", "2:1", &["known are run_dir, socket_mode, allow_uid"]);
-    refused("[forward]\nto = 'nats'", "1:2", &["known are [listener] and [[file]]"]);
+    refused("[forward]\nto = 'nats'", "1:2", &["known are [listener], [worker] and [[file]]"]);
+}
+
+#[test]
+fn the_size_of_lanes_is_a_size_within_its_range() {
+    for (text, place) in [("64K", "2:12"), ("1G", "2:12"), ("much", "2:12")] {
+        refused(&format!("[worker]\nlane_max = '{text}'"), place, &["`lane_max`"]);
+    }
+    refused("lane_max = '1M'", "1:1", &["it belongs under [worker]"]);
+    let settings = parse("[worker]\nlane_max = '4M'").expect("a size");
+    assert_eq!(settings.lane_max, Some(4 << 20));
 }
 
 #[test]

@@ -121,6 +121,7 @@ impl Bell {
         if connection > *asked_on {
             *asked_on = connection;
             self.retry_at = None;
+            self.hang_up();
             self.connect();
         }
         self.hear();

@@ -21,7 +21,7 @@ use crate::lane::{Writer, wait_for_release};
 use crate::limits::{LANE_CAPACITY, LANE_RECORD_MAX, LANES_MAX, RESERVED_SHARE};
 use crate::message::{DropReason, Drops, Gap, Name, bounded_name};
 use crate::record::{self, RecordEncoder};
-use crate::segment::{MappedLane, Segment, SegmentError};
+use crate::segment::{self, MappedLane, Segment, SegmentError};
 use crate::socket_queue::{CallsiteOf, LinkNumber, WhenFull};
 use crate::stall::{Access, Call, Missed, Own, Stall};
 use crate::stamp;
@@ -128,6 +128,8 @@ pub struct LaneQueue {
     told_at: Option<u64>,
     /// Bytes of the lane that have space, the first ones.
     space: usize,
+    /// It needed more space the last time, and there was none.
+    is_stuck: bool,
 }
 
 /// Why a lane takes no record now.
@@ -186,14 +188,18 @@ impl Lanes {
     /// The run directory has no room for another lane.
     pub fn claim(&self) -> io::Result<Option<LaneQueue>> {
         let mut idle = lock(&self.idle);
-        if let Some(queue) = idle.queues.pop() {
+        if let Some(queue) = idle.queues.pop_if(|queue| !queue.is_stuck) {
             return Ok(Some(queue));
         }
         // One is kept for all who find none.
         if idle.allocated + usize::from(!idle.shares) >= LANES_MAX {
-            return Ok(None);
+            return Ok(idle.queues.pop());
         }
-        self.allocate(&mut idle).map(Some)
+        match self.allocate(&mut idle) {
+            Ok(queue) => Ok(Some(queue)),
+            // There may be room again for one that could not grow.
+            Err(error) => idle.queues.pop().map_or(Err(error), |queue| Ok(Some(queue))),
+        }
     }
 
     fn allocate(&self, idle: &mut Idle) -> io::Result<LaneQueue> {
@@ -224,7 +230,10 @@ impl Lanes {
     /// Takes a lane back from a thread that ends.
     pub fn release(&self, mut queue: LaneQueue) {
         queue.settle(self);
-        lock(&self.idle).queues.push(queue);
+        let mut idle = lock(&self.idle);
+        // The last one is the next to be claimed. One that can't grow would fail its next thread too.
+        let at = if queue.is_stuck { 0 } else { idle.queues.len() };
+        idle.queues.insert(at, queue);
     }
 
     /// As [`LaneQueue::record`], into the lane that all threads [share](Self::share). Its lock is
@@ -457,6 +466,7 @@ impl LaneQueue {
             soft_limit: 0,
             told_at: None,
             space: SPACE_FIRST,
+            is_stuck: false,
         }
     }
 
@@ -546,12 +556,17 @@ impl LaneQueue {
         }
         let more = (self.space * SPACE_GROWTH).max(needed.next_multiple_of(SPACE_FIRST));
         let more = more.min(capacity);
-        if more > LANE_CAPACITY {
-            lanes.segment.check_space(&lanes.config.run_dir, more - self.space)?;
+        let taken = if more > LANE_CAPACITY {
+            segment::check_space(&lanes.config.run_dir, more - self.space)
+        } else {
+            Ok(())
+        };
+        let taken = taken.and_then(|()| lanes.segment.extend_lane(self.number, self.space, more));
+        self.is_stuck = taken.is_err();
+        if taken.is_ok() {
+            self.space = more;
         }
-        lanes.segment.extend_lane(self.number, self.space, more)?;
-        self.space = more;
-        Ok(())
+        taken
     }
 
     /// Reports a gap that is due, if there is room for it. For lanes that nobody writes to.

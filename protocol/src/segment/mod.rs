@@ -124,7 +124,7 @@ impl Segment {
     pub fn create_with(run_dir: &Path, name: &str, lane_max: usize) -> Result<Self, SegmentError> {
         let lane_bytes = lane_max.clamp(LANE_CAPACITY, LANE_CAPACITY_MAX).next_power_of_two();
         let (file, path, file_name) = file::create(run_dir)?;
-        let made = space::check_run_dir(run_dir, layout::TABLE)
+        let made = space::check(run_dir, layout::TABLE)
             .and_then(|()| Self::lay_out(file, file_name, name, lane_bytes));
         made.map_err(|error| {
             let _ = std::fs::remove_file(&path);
@@ -165,15 +165,6 @@ impl Segment {
     #[must_use]
     pub fn lane_bytes(&self) -> usize {
         self.memory.lane_bytes()
-    }
-
-    /// Whether this worker and its run directory may have so many bytes more.
-    ///
-    /// # Errors
-    /// They may not, or the system can't tell.
-    pub fn check_space(&self, run_dir: &Path, more: usize) -> io::Result<()> {
-        space::check_worker(run_dir, self.name, self.lane_bytes(), more)?;
-        space::check_run_dir(run_dir, more)
     }
 
     /// Tells a fork handler of the descriptor that holds the lock.
@@ -533,6 +524,15 @@ impl ForeignSegment {
     fn word_of_lane(&self, lane: usize, word: usize) -> &AtomicU64 {
         self.memory.word(layout::control(lane.min(LANES_MAX - 1)) + word)
     }
+}
+
+/// Whether the lanes of a run directory may have more bytes: together they take at most half of its
+/// file system. What can't be looked at is not refused.
+///
+/// # Errors
+/// [`io::ErrorKind::StorageFull`]: they may not.
+pub fn check_space(run_dir: &Path, more: usize) -> io::Result<()> {
+    space::check(run_dir, more)
 }
 
 /// Whether the worker of a segment is dead: nobody holds the lock, and no process of its pid and

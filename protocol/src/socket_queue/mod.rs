@@ -549,7 +549,7 @@ impl SocketQueue {
         let broken = link
             .receive(|heard| match heard {
                 Heard::Acked(seq) => *heard_seq = seq.min(last_seq).max(*heard_seq),
-                Heard::Refused(_, why) => refused = Some(why),
+                Heard::Refused(reason, why) => refused = Some((reason, why)),
             })
             .is_err();
         // A welcome may acknowledge frames that this connection sends only later, so what was
@@ -559,10 +559,13 @@ impl SocketQueue {
             self.stall.released();
             self.heard_at = self.window.live() + self.config.window / 16;
         }
-        if let Some(why) = refused {
-            self.refused = Some(why);
-            // Relaxed: who wants to know why takes the lock.
-            self.is_refused.store(true, Ordering::Relaxed);
+        if let Some((reason, why)) = refused {
+            // A worker that only has to wait for a seat is not refused.
+            if !reason.is_temporary() {
+                self.refused = Some(why);
+                // Relaxed: who wants to know why takes the lock.
+                self.is_refused.store(true, Ordering::Relaxed);
+            }
             self.disconnect();
             self.retry_at = Some(Instant::now() + RETRY_REFUSED);
         } else if broken {

@@ -48,7 +48,8 @@ struct InTime<'q> {
 /// The queue for a process that ends: a thread that is gone already may hold the lock.
 struct BeforeExit<'q> {
     shared: &'q SharedQueue,
-    until: Option<Instant>,
+    /// For each use.
+    patience: Duration,
 }
 
 impl SharedQueue {
@@ -115,7 +116,7 @@ impl SharedQueue {
     /// As [`SocketQueue::goodbye`]. For a process that ends, of which a thread that is gone already
     /// may hold the lock: after `patience` it is given up.
     pub fn goodbye(&self, patience: Duration) {
-        leave::goodbye(BeforeExit { shared: self, until: Instant::now().checked_add(patience) });
+        leave::goodbye(BeforeExit { shared: self, patience });
     }
 
     /// Uses the queue for something that does not wait; `None` = it was not to be had for as long as
@@ -168,6 +169,6 @@ impl Access<SocketQueue> for InTime<'_> {
 
 impl Access<SocketQueue> for BeforeExit<'_> {
     fn with<T>(&mut self, use_it: impl FnOnce(&mut SocketQueue) -> T) -> Option<T> {
-        self.shared.with_until(|| self.until, use_it)
+        self.shared.with_until(|| Instant::now().checked_add(self.patience), use_it)
     }
 }

@@ -6,12 +6,12 @@ use std::thread;
 use std::time::Duration;
 
 use fleetlog_protocol::Level;
-use fleetlog_protocol::lane_queue::{LaneQueue, NotTaken};
-use fleetlog_protocol::limits::{LANE_CAPACITY, LANE_RECORD_MAX, RESERVED_SHARE, WORKER_SPACE_MIN};
+use fleetlog_protocol::lane_queue::LaneQueue;
+use fleetlog_protocol::limits::{LANE_CAPACITY, LANE_RECORD_MAX, RESERVED_SHARE};
 use fleetlog_protocol::message::{DropReason, Drops, Gap};
-use fleetlog_protocol::socket_queue::{CallsiteOf, WhenFull};
+use fleetlog_protocol::socket_queue::WhenFull;
 
-use super::worker::{Said, Worker, check_unbroken, log, log_at, log_shared, record_of, texts};
+use super::worker::{Said, Worker, check_unbroken, log, log_at, log_shared, texts};
 
 /// Logs until one is dropped; tells how many were taken, and why the last was not.
 fn fill(worker: &Worker, queue: &mut LaneQueue, level: Level) -> (u64, DropReason) {
@@ -221,27 +221,16 @@ fn a_lane_holds_what_was_asked_for_and_takes_its_space_as_it_fills_up() {
 }
 
 #[test]
-fn the_lanes_of_one_worker_have_a_bound_in_all() {
+fn a_lane_grows_where_the_run_directory_can_not_be_looked_at_any_more() {
     let worker = Worker::with_lanes_of(1 << 20, WhenFull::DropNewest);
-    let text = "x".repeat(50_000);
-    let (mut filled, mut full) = (0, Vec::new());
-    let error = 'lanes: loop {
-        let mut queue = worker.lanes.claim().expect("space of its own").expect("a lane");
-        loop {
-            let (mut record, site) = (record_of(Level::Info, &text), CallsiteOf::Inline);
-            match queue.record(&worker.lanes, &mut record, false, site) {
-                Ok(()) => {}
-                Err(NotTaken::Dropped(_)) => break,
-                Err(NotTaken::NoSpace(error)) => break 'lanes error,
-            }
-        }
-        filled += 1;
-        full.push(queue);
-    };
-    assert_eq!(error.kind(), std::io::ErrorKind::StorageFull, "{error}");
-    assert!(error.to_string().contains("one worker"), "{error}");
-    // The header and the table take a part of the last one.
-    assert_eq!(filled, (WORKER_SPACE_MIN >> 20) - 1, "lanes of 1 MiB");
+    let mut queue = worker.claim();
+    log(&worker.lanes, &mut queue, "one").expect("there is room");
+    let reader = worker.foreign();
+    let elsewhere = worker.lanes.run_dir().with_file_name("elsewhere");
+    std::fs::rename(worker.lanes.run_dir(), &elsewhere).expect("another name");
+    let (taken, _) = fill(&worker, &mut queue, Level::Info);
+    assert!(taken * 500 > 700 << 10, "{taken} records of 500 bytes in a lane of 1 MiB");
+    assert_eq!(reader.drops().total(), 1);
 }
 
 /// Few enough for the room that is kept for them.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use fleetlog_protocol::lane::Writer;
-use fleetlog_protocol::segment::{ForeignSegment, LANES, Segment, scan};
+use fleetlog_protocol::segment::{ForeignSegment, LANES, Segment, check_space, scan};
 use nix::errno::Errno;
 use nix::libc;
 use nix::mount::{MsFlags, mount};
@@ -127,12 +127,12 @@ fn fill_half_of_a_tmpfs(place: &Path) {
     let run_dir = place.join("run");
     let segment = Segment::create_with(&run_dir, "w", 1 << 20).expect("a segment");
     segment.allocate_lane(0, 256 << 10).expect("room");
-    segment.check_space(&run_dir, 128 << 10).expect("less than half in all");
-    let told = segment.check_space(&run_dir, 512 << 10).expect_err("more than half in all");
+    check_space(&run_dir, 128 << 10).expect("less than half in all");
+    let told = check_space(&run_dir, 512 << 10).expect_err("more than half in all");
     assert!(told.to_string().contains("half of the file system"), "{told}");
     // What others have there does not count.
     fs::write(place.join("others"), vec![1; 400 << 10]).expect("room");
-    segment.check_space(&run_dir, 128 << 10).expect("the lanes have less than half");
+    check_space(&run_dir, 128 << 10).expect("the lanes have less than half");
     segment.allocate_lane(1, 240 << 10).expect("room");
     let told = Segment::create(&run_dir, "w").expect_err("another process's comes too late");
     assert!(told.to_string().contains("half of the file system"), "{told}");

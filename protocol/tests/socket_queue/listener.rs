@@ -223,7 +223,7 @@ impl Peer {
     }
 
     pub fn refuse(&mut self, why: &str) {
-        self.send(Kind::Refused, |out| Refusal::new(RefusalReason::NoSeat, why).encode(out));
+        self.send(Kind::Refused, |out| Refusal::new(RefusalReason::Unfit, why).encode(out));
     }
 
     fn send(&mut self, kind: Kind, encode: impl FnOnce(&mut Vec<u8>)) {
