@@ -7,7 +7,7 @@
 //! not ours any more is never touched: the caller hears that it has none.
 //!
 //! What no proof can exclude is a thread of the host that closes our number, and gets it anew,
-//! between the proof and the call behind it. Only the calls of a connection are open to that
+//! between the proof and the call that follows it. Only the calls of a connection are open to that
 //! (`send`, `recv`, `poll`, `close`); on what is no socket the first two fail and change nothing.
 
 #![allow(unsafe_code, reason = "a number that may be anybody's can't be borrowed as a descriptor")]
@@ -31,7 +31,7 @@ const FLOOR: RawFd = 512;
 /// The limit of descriptors that leaves enough room above the floor.
 const LIMIT_FOR_FLOOR: u64 = 2 * FLOOR as u64;
 
-/// Numbers below are standard input, output and error, whatever is behind them at the moment: what
+/// Numbers below are standard input, output and error, whatever they are at the moment: what
 /// the host prints must never reach a file of ours.
 const LOWEST: RawFd = 3;
 
@@ -43,7 +43,7 @@ struct Identity {
 }
 
 impl Identity {
-    /// What is behind a number now; `None` = nothing. May be called where a signal handler may be.
+    /// What a number is now; `None` = nothing. May be called where a signal handler may be.
     fn of(number: RawFd) -> Option<Self> {
         let mut found = MaybeUninit::<libc::stat>::uninit();
         // SAFETY: the call writes a whole `stat` where it returns 0, and nothing else; any number

@@ -28,7 +28,7 @@ const LOCK_PATIENCE: Duration = Duration::from_millis(100);
 /// What a full queue does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenFull {
-    /// Wait for room, at most so long, then drop and count.
+    /// Wait for room, at most for the stall budget, then drop and count.
     Block {
         /// What one call may wait, and what an outage may cost the process in all.
         stall_budget: Duration,
@@ -111,8 +111,8 @@ impl<C: Clock> Stall<C> {
 
     /// A listener released bytes.
     pub(crate) fn released(&self) {
-        // Relaxed: a release that a call just misses, which begins to wait at this moment, is followed
-        // by another where a listener lives.
+        // Relaxed: a call that begins to wait at this moment may miss this release. A listener that
+        // lives makes another one.
         if self.is_calm.load(Ordering::Relaxed) {
             return;
         }
@@ -172,7 +172,7 @@ impl<'a, C: Clock> Call<'a, C> {
         self.until()
     }
 
-    /// The next wait, at most so long; `None` = this call has waited as long as it may, or the
+    /// The next wait, at most `at_most`; `None` = this call has waited as long as it may, or the
     /// outage has cost the process what it may.
     pub(crate) fn wait(&self, at_most: Duration) -> Option<Wait<'a, C>> {
         let until = self.until();

@@ -88,7 +88,7 @@ impl SocketQueue {
         Leave::Wait(self.ahead())
     }
 
-    /// Says goodbye behind everything that was sent. `false` = the socket is full.
+    /// Says goodbye after everything that was sent. `false` = the socket is full.
     fn say_goodbye(&mut self) -> bool {
         let (mut bye, mut body) = (Vec::new(), Vec::new());
         Goodbye { last_seq: self.last_seq() }.encode(&mut body);

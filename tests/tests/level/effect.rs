@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use fleetlog_protocol::stamp;
-use fleetlog_tests::judge;
+use fleetlog_tests::{judge, wait};
 
 use crate::{Fleet, await_level, fixture, level, notes};
 
@@ -67,12 +67,17 @@ fn a_change_for_one_worker_by_name_or_pid_is_for_that_one_alone() {
     let fixture = fixture();
     let listener = fixture.listener().start();
     let fleet = Fleet::start(&fixture, 0, 6);
-    fixture.command(["sync"]).succeed();
-    let status = listener.status().expect("a status");
+    // A worker is there before it has logged for the first time.
     let pid = |name: &str| {
-        let workers = status["workers"].as_array().expect("workers");
-        let worker = workers.iter().find(|worker| worker["name"] == name).expect(name);
-        worker["pid"].to_string()
+        let mut found = None;
+        wait::until(&format!("{name} has logged"), || {
+            let status = listener.status().expect("a status");
+            let mut workers = status["workers"].as_array().expect("workers").iter();
+            found =
+                workers.find(|worker| worker["name"] == name).map(|worker| worker["pid"].clone());
+            found.is_some()
+        });
+        found.expect("a pid").to_string()
     };
     for (pattern, who) in [
         ("worker 4".to_owned(), 4),
